@@ -1,0 +1,337 @@
+// Package blob keeps document bytes as files named by their SHA-256. Bytes are written
+// once, to a temporary file that is synced and renamed, and read back with the digest
+// checked, so a reader never sees half a document or a damaged one.
+//
+// Blobs live in a scope: a customer and an envelope. The same bytes in two scopes are
+// two files; so one customer can never reach another's bytes, and removing a scope
+// cannot touch anybody else's document.
+package blob
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+)
+
+// Sentinel errors.
+var (
+	// ErrNotFound says that the scope has no such blob.
+	ErrNotFound = errors.New("blob not found")
+	// ErrCorrupt says that the bytes on disk no longer have their digest.
+	ErrCorrupt = errors.New("blob is damaged")
+	// ErrTooLarge says that more bytes came than the caller allows.
+	ErrTooLarge = errors.New("blob is too large")
+	// ErrName says that a scope or a digest is not well formed.
+	ErrName = errors.New("malformed blob name")
+)
+
+// Scope is the place of the blobs of one envelope.
+type Scope struct {
+	// Customer is the public id of the customer: letters, digits, "-" and "_".
+	Customer string
+	// ID is the envelope's own id, of the same characters.
+	ID string
+}
+
+// Ref names stored bytes.
+type Ref struct {
+	// SHA256 is the digest in lower-case hexadecimal.
+	SHA256 string
+	// Size is the number of bytes.
+	Size int64
+}
+
+// Store is where blobs are kept. Implementations pass the suite in blobtest.
+type Store interface {
+	// Put keeps the bytes of r durably and returns their name. It returns
+	// [ErrTooLarge], keeping nothing, when r has more than limit bytes. Putting the same
+	// bytes twice is harmless.
+	Put(ctx context.Context, scope Scope, r io.Reader, limit int64) (Ref, error)
+	// Open returns the bytes; reading to the end reports [ErrCorrupt] when they do not
+	// have their digest. It returns [ErrNotFound] when there are none.
+	Open(ctx context.Context, scope Scope, sha256 string) (Reader, error)
+	// List returns the blobs of a scope, in no particular order.
+	List(ctx context.Context, scope Scope) ([]Ref, error)
+	// Remove removes one blob; a missing one is not an error.
+	Remove(ctx context.Context, scope Scope, sha256 string) error
+	// RemoveScope removes every blob of a scope; a missing scope is not an error.
+	RemoveScope(ctx context.Context, scope Scope) error
+	// Scopes calls visit for every scope with the time of its last change.
+	Scopes(ctx context.Context, visit func(Scope, time.Time) error) error
+}
+
+// Reader reads a blob. Sequential reading checks the digest at the end; ReadAt does not.
+type Reader interface {
+	io.ReadSeekCloser
+	io.ReaderAt
+	// Size is the number of bytes.
+	Size() int64
+}
+
+// Dir is a [Store] in a folder of a local or shared file system.
+type Dir struct{ root string }
+
+var _ Store = (*Dir)(nil)
+
+// NewDir returns the store in root, which is created when missing.
+func NewDir(root string) (*Dir, error) {
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return nil, fmt.Errorf("open blob store: %w", err)
+	}
+	return &Dir{root: root}, nil
+}
+
+var (
+	namePattern   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	digestPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+)
+
+// ReadAll reads a whole blob into memory and checks its digest.
+func ReadAll(ctx context.Context, s Store, scope Scope, sha256 string) ([]byte, error) {
+	r, err := s.Open(ctx, scope, sha256)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	buf := bytes.NewBuffer(make([]byte, 0, r.Size()+bytes.MinRead))
+	_, err = buf.ReadFrom(r)
+	return buf.Bytes(), err
+}
+
+func (d *Dir) dir(scope Scope) (string, error) {
+	if !namePattern.MatchString(scope.Customer) || !namePattern.MatchString(scope.ID) {
+		return "", fmt.Errorf("%w: scope", ErrName)
+	}
+	return filepath.Join(d.root, scope.Customer, scope.ID), nil
+}
+
+func (d *Dir) path(scope Scope, digest string) (string, error) {
+	dir, err := d.dir(scope)
+	if err != nil {
+		return "", err
+	}
+	if !digestPattern.MatchString(digest) {
+		return "", fmt.Errorf("%w: digest", ErrName)
+	}
+	return filepath.Join(dir, digest), nil
+}
+
+// Put implements [Store].
+func (d *Dir) Put(ctx context.Context, scope Scope, r io.Reader, limit int64) (ref Ref, err error) {
+	dir, err := d.dir(scope)
+	if err != nil {
+		return Ref{}, err
+	}
+	tmp, err := createTemp(d.root, dir)
+	if err != nil {
+		return Ref{}, fmt.Errorf("put blob: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, tmp.Close(), os.Remove(tmp.Name()))
+			_ = os.Remove(dir) // only when nothing else is in it
+		}
+	}()
+	digest := sha256.New()
+	n, err := io.Copy(io.MultiWriter(tmp, digest), io.LimitReader(contextReader{ctx, r}, limit+1))
+	if err != nil {
+		return Ref{}, fmt.Errorf("put blob: %w", err)
+	}
+	if n > limit {
+		return Ref{}, fmt.Errorf("put blob: %w: more than %d bytes", ErrTooLarge, limit)
+	}
+	ref = Ref{SHA256: hex.EncodeToString(digest.Sum(nil)), Size: n}
+	if err := tmp.Sync(); err != nil {
+		return Ref{}, fmt.Errorf("put blob: %w", err)
+	}
+	if err := os.Rename(tmp.Name(), filepath.Join(dir, ref.SHA256)); err != nil {
+		return Ref{}, fmt.Errorf("put blob: %w", err)
+	}
+	return ref, errors.Join(tmp.Close(), syncDir(dir))
+}
+
+// createTemp makes a temporary file in dir. A failing Put may remove the folder, empty
+// again, between its creation and that of the file; then both are made once more.
+func createTemp(root, dir string) (*os.File, error) {
+	for try := 1; ; try++ {
+		if err := makeDir(root, dir); err != nil {
+			return nil, err
+		}
+		f, err := os.OpenFile(filepath.Join(dir, ".tmp-"+rand.Text()), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // built from checked names
+		if err == nil || !errors.Is(err, fs.ErrNotExist) || try == 5 {
+			return f, err
+		}
+	}
+}
+
+// makeDir creates the scope's folder and syncs the parents that it had to create, so
+// that the folder itself outlives a power cut.
+func makeDir(root, dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	customer := filepath.Dir(dir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return errors.Join(syncDir(customer), syncDir(root))
+}
+
+func syncDir(path string) error {
+	f, err := os.Open(path) //nolint:gosec // built from checked names
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+type contextReader struct {
+	ctx context.Context //nolint:containedctx // lives as long as one Put
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
+
+// Open implements [Store].
+func (d *Dir) Open(_ context.Context, scope Scope, digest string) (Reader, error) {
+	path, err := d.path(scope, digest)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path) //nolint:gosec // built from checked names
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("open blob %s: %w", digest, ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open blob %s: %w", digest, err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open blob %s: %w", digest, err), f.Close())
+	}
+	return &file{File: f, want: digest, size: info.Size(), digest: sha256.New()}, nil
+}
+
+// file checks the digest of what is read in sequence from the beginning. After a Seek
+// to elsewhere the check is off until the reader is back at the beginning.
+type file struct {
+	*os.File
+	want   string
+	size   int64
+	digest hash.Hash
+	broken bool
+}
+
+func (f *file) Size() int64 { return f.size }
+
+func (f *file) Read(p []byte) (int, error) {
+	n, err := f.File.Read(p)
+	if !f.broken {
+		f.digest.Write(p[:n])
+		if errors.Is(err, io.EOF) && hex.EncodeToString(f.digest.Sum(nil)) != f.want {
+			return n, fmt.Errorf("read blob %s: %w", f.want, ErrCorrupt)
+		}
+	}
+	return n, err
+}
+
+// WriteTo keeps io.Copy on the checked Read instead of the file's own shortcut.
+func (f *file) WriteTo(w io.Writer) (int64, error) {
+	return io.Copy(w, struct{ io.Reader }{f})
+}
+
+func (f *file) Seek(offset int64, whence int) (int64, error) {
+	pos, err := f.File.Seek(offset, whence)
+	if f.broken = pos != 0; !f.broken {
+		f.digest.Reset()
+	}
+	return pos, err
+}
+
+// List implements [Store].
+func (d *Dir) List(_ context.Context, scope Scope) ([]Ref, error) {
+	dir, err := d.dir(scope)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list blobs: %w", err)
+	}
+	var refs []Ref
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || !digestPattern.MatchString(entry.Name()) {
+			continue // a temporary file, or one that was removed meanwhile
+		}
+		refs = append(refs, Ref{SHA256: entry.Name(), Size: info.Size()})
+	}
+	return refs, nil
+}
+
+// Remove implements [Store].
+func (d *Dir) Remove(_ context.Context, scope Scope, digest string) error {
+	path, err := d.path(scope, digest)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove blob %s: %w", digest, err)
+	}
+	return nil
+}
+
+// RemoveScope implements [Store].
+func (d *Dir) RemoveScope(_ context.Context, scope Scope) error {
+	dir, err := d.dir(scope)
+	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove blobs of %s: %w", scope.ID, err)
+	}
+	return nil
+}
+
+// Scopes implements [Store].
+func (d *Dir) Scopes(ctx context.Context, visit func(Scope, time.Time) error) error {
+	customers, err := os.ReadDir(d.root)
+	if err != nil {
+		return fmt.Errorf("list blob scopes: %w", err)
+	}
+	for _, customer := range customers {
+		scopes, err := os.ReadDir(filepath.Join(d.root, customer.Name()))
+		if err != nil {
+			return fmt.Errorf("list blob scopes: %w", err)
+		}
+		for _, scope := range scopes {
+			info, err := scope.Info()
+			if err != nil {
+				continue // removed meanwhile
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := visit(Scope{Customer: customer.Name(), ID: scope.Name()}, info.ModTime()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+// Package embednats runs a NATS server inside the process, with JetStream on disk and
+// every publish synced before it is acknowledged. It promises durability on one
+// machine; it does not cluster: a cluster is an outside nats-server.
+package embednats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// MaxPayload is the largest message in bytes; a larger command refers to documents
+// uploaded before.
+const MaxPayload = 8 << 20
+
+// Options of a server.
+type Options struct {
+	// Listen is host:port for external systems; port 0 picks a free one. Empty: the
+	// server is reached from inside the process only.
+	Listen string
+	// Dir is the folder of the streams.
+	Dir string
+	// Users are the accounts of external systems. With none the port is open, which
+	// is meant for loopback in development.
+	Users []User
+	// Log receives the server's warnings and errors.
+	Log *slog.Logger
+}
+
+// User is an external system that may connect.
+type User struct {
+	Name, Password string
+	// Publish and Subscribe are the subjects that the user may use.
+	Publish, Subscribe []string
+}
+
+// Server is a running server.
+type Server struct {
+	srv *server.Server
+}
+
+// readyTimeout bounds the start; recovering large streams from disk may take a while.
+const readyTimeout = 60 * time.Second
+
+// Start starts a server and waits until it takes connections.
+func Start(ctx context.Context, opts Options) (*Server, error) {
+	so := &server.Options{
+		ServerName: "signbus",
+		JetStream:  true,
+		StoreDir:   opts.Dir,
+		SyncAlways: true,
+		MaxPayload: MaxPayload,
+		NoSigs:     true,
+		DontListen: opts.Listen == "",
+		// Pings find a dead peer within half a minute instead of minutes.
+		PingInterval: 10 * time.Second,
+	}
+	if err := listenOn(so, opts.Listen); err != nil {
+		return nil, err
+	}
+	addUsers(so, opts.Users)
+	srv, err := server.NewServer(so)
+	if err != nil {
+		return nil, fmt.Errorf("start embedded NATS: %w", err)
+	}
+	if opts.Log != nil {
+		srv.SetLoggerV2(logger{opts.Log}, false, false, false)
+	}
+	go srv.Start()
+	deadline, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for !srv.ReadyForConnections(50 * time.Millisecond) {
+		if deadline.Err() != nil {
+			srv.Shutdown()
+			return nil, fmt.Errorf("start embedded NATS on %s: not ready: is the port in use? %w", opts.Listen, deadline.Err())
+		}
+		if !srv.Running() {
+			return nil, errors.New("start embedded NATS: the server stopped at once; see its log lines")
+		}
+	}
+	return &Server{srv: srv}, nil
+}
+
+func listenOn(so *server.Options, listen string) error {
+	if listen == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return fmt.Errorf("start embedded NATS: listen address %q: %w", listen, err)
+	}
+	so.Host = host
+	if so.Port, err = strconv.Atoi(port); err != nil {
+		return fmt.Errorf("start embedded NATS: listen address %q: %w", listen, err)
+	}
+	if so.Port == 0 {
+		so.Port = server.RANDOM_PORT
+	}
+	// A taken port would end the whole process in the server's own accept loop: try it first.
+	probe, err := net.Listen("tcp", listen)
+	if err != nil {
+		return fmt.Errorf("start embedded NATS: %w", err)
+	}
+	return probe.Close()
+}
+
+func addUsers(so *server.Options, users []User) {
+	for _, u := range users {
+		so.Users = append(so.Users, &server.User{
+			Username: u.Name, Password: u.Password,
+			Permissions: &server.Permissions{
+				Publish:   &server.SubjectPermission{Allow: u.Publish},
+				Subscribe: &server.SubjectPermission{Allow: u.Subscribe},
+			},
+		})
+	}
+}
+
+// ClientURL is where external systems connect; empty without a listener.
+func (s *Server) ClientURL() string { return s.srv.ClientURL() }
+
+// InProcess is the option with which this process connects, without a socket.
+func (s *Server) InProcess() nats.Option { return nats.InProcessServer(s.srv) }
+
+// Stop ends the server after what it has acknowledged is on disk.
+func (s *Server) Stop() {
+	s.srv.Shutdown()
+	s.srv.WaitForShutdown()
+}
+
+// logger passes on what an operator must see.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Noticef(format string, v ...any) { l.log.Debug("nats: " + fmt.Sprintf(format, v...)) }
+func (l logger) Warnf(format string, v ...any)   { l.log.Warn("nats: " + fmt.Sprintf(format, v...)) }
+func (l logger) Errorf(format string, v ...any)  { l.log.Error("nats: " + fmt.Sprintf(format, v...)) }
+func (l logger) Fatalf(format string, v ...any)  { l.log.Error("nats: " + fmt.Sprintf(format, v...)) }
+func (l logger) Debugf(format string, v ...any)  { l.log.Debug("nats: " + fmt.Sprintf(format, v...)) }
+func (l logger) Tracef(format string, v ...any)  { l.log.Debug("nats: " + fmt.Sprintf(format, v...)) }
