@@ -1,0 +1,105 @@
+// Package bustest gives tests a real NATS server in the process, with the streams, and a
+// way to wait on conditions instead of time.
+package bustest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"signbus.dev/pkg/bus"
+	"signbus.dev/pkg/embednats"
+)
+
+// Bus is a running bus for one test.
+type Bus struct {
+	Conn      *nats.Conn
+	JS        jetstream.JetStream
+	Publisher *bus.Publisher
+	Log       *slog.Logger
+	// URL is where outside clients connect.
+	URL string
+}
+
+// Start starts a server with the streams and a running publisher; all stop with the test.
+func Start(t testing.TB) *Bus {
+	t.Helper()
+	return StartIn(t, t.TempDir())
+}
+
+// StartIn is [Start] on a folder that may hold streams already.
+func StartIn(t testing.TB, dir string) *Bus {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	srv, err := embednats.Start(t.Context(), embednats.Options{Listen: "127.0.0.1:0", Dir: dir, Log: log})
+	require.NoError(t, err)
+	t.Cleanup(srv.Stop)
+	nc, err := bus.Connect(srv.ClientURL(), t.Name(), log)
+	require.NoError(t, err)
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	require.NoError(t, bus.CreateStreams(t.Context(), js, bus.Limits{QueueBytes: 64 << 20, EventsBytes: 64 << 20}))
+	b := &Bus{Conn: nc, JS: js, Publisher: bus.NewPublisher(js), Log: log, URL: srv.ClientURL()}
+	Go(t, b.Publisher.Run)
+	return b
+}
+
+// Go runs a component until the test ends and requires that it ends without an error.
+// The returned function stops it earlier and waits for it.
+func Go(t testing.TB, run func(context.Context) error) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // must outlive t.Context to stop in order
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil && !errors.Is(err, context.Canceled) {
+				t.Errorf("component ended with: %v", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Error("component did not stop within 20 seconds")
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// Eventually waits until the condition holds.
+func Eventually(t testing.TB, condition func() bool, what string) {
+	t.Helper()
+	require.Eventually(t, condition, 30*time.Second, 5*time.Millisecond, what)
+}
+
+// Next returns the next messages of a stream from a subject, waiting for them.
+func (b *Bus) Next(t testing.TB, stream, subject string, n int) []jetstream.Msg {
+	t.Helper()
+	consumer, err := b.JS.OrderedConsumer(t.Context(), stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
+	require.NoError(t, err)
+	iter, err := consumer.Messages()
+	require.NoError(t, err)
+	defer iter.Stop()
+	timer := time.AfterFunc(30*time.Second, iter.Stop)
+	defer timer.Stop()
+	var msgs []jetstream.Msg
+	for len(msgs) < n {
+		msg, err := iter.Next()
+		require.NoError(t, err, "got %d of %d messages on %s", len(msgs), n, subject)
+		msgs = append(msgs, msg)
+	}
+	return msgs
+}

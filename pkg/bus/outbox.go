@@ -1,0 +1,211 @@
+package bus
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"signbus.dev/pkg/store"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrate creates the tables of this package: inbox, outbox and leases.
+func Migrate(ctx context.Context, db *store.DB) error {
+	fsys, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	return db.Migrate(ctx, "bus", fsys)
+}
+
+// ErrTooLarge says that a message is larger than NATS carries.
+var ErrTooLarge = errors.New("message is larger than the bus carries")
+
+// maxMessage leaves room for headers within the server's max_payload of 8 MiB.
+const maxMessage = 8<<20 - 64<<10
+
+// Outbox sends messages that were written in SQL transactions. Its pump must be running.
+type Outbox struct {
+	service string
+	newID   func() string
+	*Pump
+}
+
+// NewOutbox returns the outbox of a service.
+func NewOutbox(db *store.DB, service string, publisher *Publisher, log *slog.Logger) *Outbox {
+	o := &Outbox{service: service, newID: NewID}
+	o.Pump = NewPump(db, "outbox:"+service, outboxSource{service}, publisher, log)
+	return o
+}
+
+// Send writes the message into the outbox as part of the transaction. The trace context
+// of ctx travels with it. Call [Pump.Nudge] after the commit; a [Stage] does.
+func (o *Outbox) Send(ctx context.Context, tx *store.Tx, m Message) error {
+	if m.ID == "" {
+		m.ID = o.newID()
+	}
+	if m.Header == nil {
+		m.Header = nats.Header{}
+	}
+	Inject(ctx, m.Header)
+	if m.size() > maxMessage {
+		return fmt.Errorf("send to %s: %w: %d bytes", m.Subject, ErrTooLarge, m.size())
+	}
+	header, err := json.Marshal(m.Header)
+	if err != nil {
+		return fmt.Errorf("send to %s: %w", m.Subject, err)
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO bus_outbox (service, id, subject, header, data) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (service, id) DO NOTHING`, o.service, m.ID, m.Subject, string(header), nonNil(m.Data))
+	if err != nil {
+		return fmt.Errorf("send to %s: %w", m.Subject, err)
+	}
+	return nil
+}
+
+func nonNil(data []byte) []byte {
+	if data == nil {
+		return []byte{}
+	}
+	return data
+}
+
+// SendJSON is [Outbox.Send] for a value that travels as JSON.
+func (o *Outbox) SendJSON(ctx context.Context, tx *store.Tx, subject, id string, value any) error {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("send to %s: %w", subject, err)
+	}
+	return o.Send(ctx, tx, Message{Subject: subject, ID: id, Data: data})
+}
+
+// Source is a table of messages that wait to be published.
+type Source interface {
+	// Pending returns up to limit waiting messages. Messages of which the order matters
+	// come in that order.
+	Pending(ctx context.Context, q store.Querier, limit int) ([]Message, error)
+	// Published forgets messages that Pending returned.
+	Published(ctx context.Context, tx *store.Tx, msgs []Message) error
+}
+
+type outboxSource struct{ service string }
+
+func (s outboxSource) Pending(ctx context.Context, q store.Querier, limit int) ([]Message, error) {
+	rows, err := q.Query(ctx, `SELECT id, subject, header, data FROM bus_outbox WHERE service = $1 ORDER BY id LIMIT $2`, s.service, limit)
+	return store.Collect(rows, err, func(m *Message, scan func(...any) error) error {
+		var header string
+		if err := scan(&m.ID, &m.Subject, &header, &m.Data); err != nil {
+			return err
+		}
+		return json.Unmarshal([]byte(header), &m.Header)
+	})
+}
+
+func (s outboxSource) Published(ctx context.Context, tx *store.Tx, msgs []Message) error {
+	for _, m := range msgs {
+		if _, err := tx.Exec(ctx, `DELETE FROM bus_outbox WHERE service = $1 AND id = $2`, s.service, m.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Pump publishes what waits in a [Source], in its order. Of all processes that share the
+// database one pumps at a time: it holds a lease, so that order survives several of them.
+type Pump struct {
+	db        *store.DB
+	source    Source
+	publisher *Publisher
+	lease     *Lease
+	nudge     chan struct{}
+	log       *slog.Logger
+}
+
+// NewPump returns a pump; name is that of its lease.
+func NewPump(db *store.DB, name string, source Source, publisher *Publisher, log *slog.Logger) *Pump {
+	return &Pump{
+		db: db, source: source, publisher: publisher, log: log.With("pump", name),
+		lease: NewLease(db, name), nudge: make(chan struct{}, 1),
+	}
+}
+
+// Nudge tells the pump that there may be something to publish. It does not block.
+func (p *Pump) Nudge() {
+	select {
+	case p.nudge <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	pumpBatch = 256
+	// pollExclusive is only a safety net: nobody else writes to the tables.
+	pollExclusive = 5 * time.Second
+	// pollShared is how late the rows of another process can be seen.
+	pollShared = 100 * time.Millisecond
+	// pumpPause is the wait after an error.
+	pumpPause = 500 * time.Millisecond
+)
+
+// Run publishes until ctx ends. It does not end on errors: it waits and goes on.
+func (p *Pump) Run(ctx context.Context) error {
+	poll := pollShared
+	if p.db.Exclusive() {
+		poll = pollExclusive
+	}
+	for {
+		n, err := p.once(ctx)
+		pause := poll
+		switch {
+		case ctx.Err() != nil:
+			return p.lease.Release(context.WithoutCancel(ctx))
+		case err != nil:
+			p.log.Warn("publishing waits", "error", err)
+			pause = pumpPause
+		case n > 0:
+			continue
+		}
+		if !sleep(ctx, pause, p.nudge) {
+			return p.lease.Release(context.WithoutCancel(ctx))
+		}
+	}
+}
+
+// once publishes one batch and returns its size.
+func (p *Pump) once(ctx context.Context) (int, error) {
+	held, err := p.lease.Hold(ctx)
+	if err != nil || !held {
+		return 0, err
+	}
+	msgs, err := p.source.Pending(ctx, p.db, pumpBatch)
+	if err != nil || len(msgs) == 0 {
+		return 0, err
+	}
+	if err := p.publisher.Publish(ctx, msgs...); err != nil {
+		return 0, err
+	}
+	err = p.db.Update(ctx, func(tx *store.Tx) error { return p.source.Published(ctx, tx, msgs) })
+	return len(msgs), err
+}
+
+// sleep waits for d, for a nudge or for the end of ctx; it is false for the last.
+func sleep(ctx context.Context, d time.Duration, nudge <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-nudge:
+	case <-timer.C:
+	}
+	return true
+}

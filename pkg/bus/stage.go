@@ -1,0 +1,394 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"signbus.dev/pkg/store"
+)
+
+// Incoming is a message on its way in.
+type Incoming struct {
+	Subject string
+	// ID is stable over redeliveries; the inbox records it.
+	ID     string
+	Header nats.Header
+	Data   []byte
+	// Attempt counts deliveries, from 1.
+	Attempt int
+	// Sequence is the place in its stream.
+	Sequence uint64
+	// Time is when the stream stored it.
+	Time time.Time
+}
+
+// Stage takes messages from a stream in batches and applies each batch in one
+// transaction: inbox, what Apply does, and what it sends, commit together. One message
+// alone is a batch of one and waits for nobody.
+type Stage struct {
+	// Service owns the inbox; Name is the durable consumer, unique in the stream.
+	Service, Name string
+	// Stream and Subjects say what is consumed.
+	Stream   string
+	Subjects []string
+	DB       *store.DB
+	JS       jetstream.JetStream
+	// Outbox sends what Apply writes into it. The stage nudges it after the commit.
+	Outbox *Outbox
+	// AfterCommit is called after every committed batch, to nudge other pumps. Optional.
+	AfterCommit func()
+	// Prepare does what must not hold up a transaction: reading, computing, calling. It
+	// runs for the messages of a batch in parallel and may run more than once for a
+	// message, also for one that is not applied in the end. Optional.
+	Prepare func(ctx context.Context, m *Incoming) (any, error)
+	// Apply changes state. It runs for the messages of a batch one after the other, in
+	// the order of the stream; its error undoes only its own changes.
+	Apply func(ctx context.Context, tx *store.Tx, m *Incoming, prepared any) error
+	// GiveUp is called in place of Apply, in the same way, for a message that goes to the
+	// DEAD stream; it tells whoever waits for an outcome. Optional.
+	GiveUp func(ctx context.Context, tx *store.Tx, m *Incoming, cause error) error
+	// Batch bounds a batch; default 64. MaxAttempts bounds the tries after errors that are
+	// neither Retry nor Reject; default 8.
+	Batch, MaxAttempts int
+	// FromNow starts a new consumer at the end of the stream instead of its beginning.
+	FromNow bool
+	Metrics *Metrics
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+const (
+	defaultBatch       = 64
+	defaultMaxAttempts = 8
+	// ackWait is how long JetStream waits for a sign of life before it delivers again.
+	ackWait = 10 * time.Second
+	// prepareAtOnce bounds the parallel Prepare calls of one batch.
+	prepareAtOnce = 8
+)
+
+func (s *Stage) setDefaults() {
+	if s.Batch == 0 {
+		s.Batch = defaultBatch
+	}
+	if s.MaxAttempts == 0 {
+		s.MaxAttempts = defaultMaxAttempts
+	}
+	if s.Now == nil {
+		s.Now = time.Now
+	}
+	if s.Metrics == nil {
+		s.Metrics = NewMetrics(nil)
+	}
+	s.Log = s.Log.With("stage", s.Name)
+}
+
+// Run consumes until ctx ends. It does not end on errors of NATS or the database: it
+// waits and goes on.
+func (s *Stage) Run(ctx context.Context) error {
+	s.setDefaults()
+	for ctx.Err() == nil {
+		err := s.consume(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		s.Log.Warn("consuming starts again", "error", err)
+		sleep(ctx, pumpPause, nil)
+	}
+	return nil
+}
+
+func (s *Stage) consume(ctx context.Context) error {
+	policy := jetstream.DeliverAllPolicy
+	if s.FromNow {
+		policy = jetstream.DeliverNewPolicy
+	}
+	createCtx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	consumer, err := s.JS.CreateOrUpdateConsumer(createCtx, s.Stream, jetstream.ConsumerConfig{
+		Durable: s.Name, FilterSubjects: s.Subjects, DeliverPolicy: policy,
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxDeliver: -1,
+		MaxAckPending: 8 * s.Batch,
+	})
+	if err != nil {
+		return fmt.Errorf("create consumer %s: %w", s.Name, err)
+	}
+	iter, err := consumer.Messages(jetstream.PullMaxMessages(2*s.Batch), jetstream.PullExpiry(30*time.Second))
+	if err != nil {
+		return fmt.Errorf("pull from %s: %w", s.Stream, err)
+	}
+	msgs := make(chan jetstream.Msg, 2*s.Batch)
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error { <-groupCtx.Done(); iter.Stop(); return nil })
+	group.Go(func() error {
+		defer close(msgs)
+		for {
+			msg, err := iter.Next()
+			if err != nil {
+				return err
+			}
+			select {
+			case msgs <- msg:
+			case <-groupCtx.Done():
+				return groupCtx.Err()
+			}
+		}
+	})
+	group.Go(func() error {
+		for msg := range msgs {
+			if groupCtx.Err() != nil { // give it back at once instead of after ackWait
+				_ = msg.NakWithDelay(time.Millisecond)
+				continue
+			}
+			// A batch that has begun is finished: ctx's end only stops taking more.
+			s.process(context.WithoutCancel(ctx), gather(msg, msgs, s.Batch))
+		}
+		return errors.New("message iterator ended")
+	})
+	return group.Wait()
+}
+
+// gather takes what has arrived, without waiting for more.
+func gather(first jetstream.Msg, msgs <-chan jetstream.Msg, limit int) []jetstream.Msg {
+	batch := []jetstream.Msg{first}
+	for len(batch) < limit {
+		select {
+		case msg, ok := <-msgs:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, msg)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// item is one message of a batch and what became of it.
+type item struct {
+	msg      jetstream.Msg
+	in       *Incoming
+	ctx      context.Context //nolint:containedctx // carries the message's trace
+	prepared any
+	err      error
+	again    time.Duration // when positive, deliver again after this time
+}
+
+func (s *Stage) process(ctx context.Context, batch []jetstream.Msg) {
+	start := s.Now()
+	items := make([]*item, 0, len(batch))
+	for _, msg := range batch {
+		in, err := incoming(msg)
+		if err != nil {
+			s.Log.Error("message without JetStream metadata is dropped", "error", err)
+			continue
+		}
+		items = append(items, &item{msg: msg, in: in, ctx: Extract(ctx, in.Header)})
+	}
+	stop := heartbeat(ctx, batch)
+	defer stop()
+	if s.Prepare != nil {
+		s.prepare(items)
+	}
+	if err := s.DB.Update(ctx, func(tx *store.Tx) error { return s.apply(tx, items) }); err != nil {
+		s.Log.Warn("batch is tried again", "messages", len(items), "error", err)
+		for _, it := range items {
+			it.again = backoff(it.in.Attempt)
+		}
+	}
+	s.Outbox.Nudge()
+	if s.AfterCommit != nil {
+		s.AfterCommit()
+	}
+	s.settle(items)
+	s.Metrics.batch(s.Name, len(items), s.Now().Sub(start))
+}
+
+// incoming reads a message. The inbox id is the publisher's message id on the internal
+// streams; on COMMANDS it is the place in the stream, because outside publishers use
+// ids as they like.
+func incoming(msg jetstream.Msg) (*Incoming, error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return nil, err
+	}
+	in := &Incoming{
+		Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(), Time: meta.Timestamp.UTC(),
+		Attempt: int(meta.NumDelivered), Sequence: meta.Sequence.Stream, //nolint:gosec // far from overflow
+	}
+	if in.Header == nil {
+		in.Header = nats.Header{}
+	}
+	if in.ID = in.Header.Get(HeaderMessageID); in.ID == "" || meta.Stream == Commands {
+		in.ID = meta.Stream + ":" + strconv.FormatUint(in.Sequence, 10)
+	}
+	return in, nil
+}
+
+// heartbeat keeps JetStream from delivering a batch again while it is worked on.
+func heartbeat(ctx context.Context, batch []jetstream.Msg) (stop func()) {
+	done := make(chan struct{})
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		ticker := time.NewTicker(ackWait / 3)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				for _, msg := range batch {
+					_ = msg.InProgress()
+				}
+			}
+		}
+	})
+	return func() { close(done); wait.Wait() }
+}
+
+func (s *Stage) prepare(items []*item) {
+	var group errgroup.Group
+	group.SetLimit(prepareAtOnce)
+	for _, it := range items {
+		group.Go(func() error {
+			it.err = s.guard(func() (err error) {
+				it.prepared, err = s.Prepare(it.ctx, it.in)
+				return err
+			})
+			return nil
+		})
+	}
+	_ = group.Wait()
+}
+
+// apply applies the messages of a batch. It returns an error only when the transaction
+// itself is lost; then it may be called again with the same items.
+func (s *Stage) apply(tx *store.Tx, items []*item) error {
+	for _, it := range items {
+		it.again = 0
+		err := it.err
+		if err == nil {
+			err = s.once(tx, it, func() error { return s.Apply(it.ctx, tx, it.in, it.prepared) })
+		}
+		switch {
+		case err == nil:
+			continue
+		case errors.Is(err, store.ErrUnavailable) || store.MustRepeat(err):
+			return err
+		case isRetry(err) || (!isReject(err) && it.in.Attempt < s.MaxAttempts):
+			s.Log.Warn("message is tried again", "message", it.in.ID, "attempt", it.in.Attempt, "error", err)
+			it.again = backoff(it.in.Attempt)
+		default:
+			s.Log.Error("message goes to the dead letters", "message", it.in.ID, "subject", it.in.Subject, "error", err)
+			if err := s.once(tx, it, func() error { return s.bury(tx, it, err) }); err != nil {
+				if errors.Is(err, store.ErrUnavailable) || store.MustRepeat(err) {
+					return err
+				}
+				s.Log.Error("dead letter is not written", "message", it.in.ID, "error", err)
+				it.again = backoff(it.in.Attempt)
+				continue
+			}
+			s.Metrics.dead(s.Name)
+		}
+	}
+	return nil
+}
+
+// once runs fn unless the inbox knows the message already.
+func (s *Stage) once(tx *store.Tx, it *item, fn func() error) error {
+	return tx.Savepoint(it.ctx, func() error {
+		n, err := tx.Exec(it.ctx, `INSERT INTO bus_inbox (service, message_id, applied_at) VALUES ($1, $2, $3)
+			ON CONFLICT (service, message_id) DO NOTHING`, s.Service, it.in.ID, store.Micros(s.Now()))
+		if err != nil || n == 0 {
+			return err
+		}
+		return s.guard(fn)
+	})
+}
+
+// bury writes a dead letter and tells whoever waits.
+func (s *Stage) bury(tx *store.Tx, it *item, cause error) error {
+	header := nats.Header{}
+	for k, v := range it.in.Header {
+		if !strings.HasPrefix(k, "Nats-") { // instructions to the server, for the first publish only
+			header[k] = v
+		}
+	}
+	header.Set(HeaderDeadReason, oneLine(cause))
+	header.Set(HeaderDeadFrom, it.in.Subject)
+	header.Set(HeaderDeadID, it.in.ID)
+	dead := Message{Subject: "dead." + s.Service, ID: "dead-" + it.in.ID, Header: header, Data: it.in.Data}
+	if err := s.Outbox.Send(it.ctx, tx, dead); err != nil {
+		return err
+	}
+	if s.GiveUp == nil {
+		return nil
+	}
+	return s.GiveUp(it.ctx, tx, it.in, cause)
+}
+
+// oneLine makes an error fit for a header.
+func oneLine(err error) string {
+	text := []rune(err.Error())
+	for i, r := range text {
+		if r < ' ' {
+			text[i] = ' '
+		}
+	}
+	return string(text[:min(len(text), 1000)])
+}
+
+// guard turns a panic of a handler into an error of that one message.
+func (s *Stage) guard(fn func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.Log.Error("handler panicked", "panic", r, "stack", string(debug.Stack()))
+			err = errors.New("handler panicked")
+		}
+	}()
+	return fn()
+}
+
+func (s *Stage) settle(items []*item) {
+	for _, it := range items {
+		var err error
+		if it.again > 0 {
+			err = it.msg.NakWithDelay(it.again)
+		} else {
+			err = it.msg.Ack()
+		}
+		if err != nil { // the message comes again and the inbox knows it
+			s.Log.Debug("acknowledgement is lost", "message", it.in.ID, "error", err)
+		}
+	}
+}
+
+// backoff is the pause before the next delivery: 100 ms doubling up to a minute.
+func backoff(attempt int) time.Duration {
+	return min(100*time.Millisecond<<min(max(attempt-1, 0), 12), time.Minute)
+}
+
+// keepInbox is how long the inbox remembers: much longer than any message is redelivered.
+const keepInbox = 14 * 24 * time.Hour
+
+// PruneInbox forgets ids of messages that cannot come again. Call it now and then.
+func PruneInbox(ctx context.Context, db *store.DB, service string, now time.Time) error {
+	return db.Update(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM bus_inbox WHERE service = $1 AND applied_at < $2`,
+			service, store.Micros(now.Add(-keepInbox)))
+		return err
+	})
+}
