@@ -27,23 +27,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/oklog/ulid/v2"
 	"go.opentelemetry.io/otel/propagation"
+
+	"signbus.dev/pkg/subjects"
 )
 
-// Names of the streams.
-const (
-	Commands = "COMMANDS"
-	Work     = "WORK"
-	Events   = "EVENTS"
-	Dead     = "DEAD"
-)
-
-// Header names that the bus itself reads and writes.
-const (
-	HeaderMessageID  = jetstream.MsgIDHeader
-	HeaderDeadReason = "Signbus-Dead-Reason"
-	HeaderDeadFrom   = "Signbus-Dead-Subject"
-	HeaderDeadID     = "Signbus-Dead-Message-Id"
-)
+// HeaderMessageID is the header by which JetStream deduplicates.
+const HeaderMessageID = jetstream.MsgIDHeader
 
 // DedupWindow is how long JetStream remembers message ids. It spares the inbox most
 // duplicates; correctness does not depend on it.
@@ -180,10 +169,10 @@ func CreateStreams(ctx context.Context, js jetstream.JetStream, limits Limits) e
 		limits.QueueBytes = defaultBytes
 	}
 	configs := []jetstream.StreamConfig{
-		{Name: Commands, Subjects: []string{"cmd.>"}, Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxBytes: limits.QueueBytes},
-		{Name: Work, Subjects: []string{"work.>"}, Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxBytes: limits.QueueBytes},
-		{Name: Events, Subjects: []string{"evt.>"}, Retention: jetstream.LimitsPolicy, MaxAge: limits.EventsAge, MaxBytes: limits.EventsBytes, AllowDirect: true},
-		{Name: Dead, Subjects: []string{"dead.>"}, Retention: jetstream.LimitsPolicy, MaxAge: deadAge, MaxBytes: limits.EventsBytes, AllowDirect: true},
+		{Name: subjects.StreamCommands, Subjects: []string{subjects.AllCommands}, Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxBytes: limits.QueueBytes},
+		{Name: subjects.StreamWork, Subjects: []string{subjects.AllWork}, Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, MaxBytes: limits.QueueBytes},
+		{Name: subjects.StreamEvents, Subjects: []string{subjects.AllEvents}, Retention: jetstream.LimitsPolicy, MaxAge: limits.EventsAge, MaxBytes: limits.EventsBytes, AllowDirect: true},
+		{Name: subjects.StreamDead, Subjects: []string{subjects.AllDead}, Retention: jetstream.LimitsPolicy, MaxAge: deadAge, MaxBytes: limits.EventsBytes, AllowDirect: true},
 	}
 	for _, cfg := range configs {
 		cfg.Storage = jetstream.FileStorage

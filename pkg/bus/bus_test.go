@@ -18,6 +18,7 @@ import (
 	"signbus.dev/pkg/bus/bustest"
 	"signbus.dev/pkg/store"
 	"signbus.dev/pkg/store/storetest"
+	"signbus.dev/pkg/subjects"
 )
 
 func openDB(t *testing.T, address string) *store.DB {
@@ -42,7 +43,7 @@ func TestPublisherSharesBatchesAndKeepsOrder(t *testing.T) {
 	}
 	require.NoError(t, group.Wait())
 	for caller := range 20 {
-		for i, msg := range b.Next(t, bus.Events, fmt.Sprintf("evt.c%d", caller), 5) {
+		for i, msg := range b.Next(t, subjects.StreamEvents, fmt.Sprintf("evt.c%d", caller), 5) {
 			require.Equal(t, strconv.Itoa(i), string(msg.Data()))
 		}
 	}
@@ -58,7 +59,7 @@ func TestPublisherStoresABatchWithOneKnownIdOnce(t *testing.T) {
 		msgs = append(msgs, bus.Message{Subject: "evt.x", ID: strconv.Itoa(i), Data: []byte(strconv.Itoa(i))})
 	}
 	require.NoError(t, b.Publisher.Publish(t.Context(), msgs...))
-	stream, err := b.JS.Stream(t.Context(), bus.Events)
+	stream, err := b.JS.Stream(t.Context(), subjects.StreamEvents)
 	require.NoError(t, err)
 	info, err := stream.Info(t.Context())
 	require.NoError(t, err)
@@ -69,8 +70,8 @@ func TestTheSameIdOnAnotherSubjectIsAnotherMessage(t *testing.T) {
 	t.Parallel()
 	b := bustest.Start(t)
 	require.NoError(t, b.Publisher.Publish(t.Context(), bus.Message{Subject: "evt.a", ID: "1"}, bus.Message{Subject: "evt.b", ID: "1"}))
-	b.Next(t, bus.Events, "evt.a", 1)
-	b.Next(t, bus.Events, "evt.b", 1)
+	b.Next(t, subjects.StreamEvents, "evt.a", 1)
+	b.Next(t, subjects.StreamEvents, "evt.b", 1)
 }
 
 func TestPublishToNowhereIsAnError(t *testing.T) {
@@ -96,7 +97,7 @@ func newFixture(t *testing.T, db *store.DB) *fixture {
 
 func (f *fixture) stage() *bus.Stage {
 	return &bus.Stage{
-		Service: "echo", Name: "echo", Stream: bus.Work, Subjects: []string{"work.echo.>"},
+		Service: "echo", Name: "echo", Stream: subjects.StreamWork, Subjects: []string{"work.echo.>"},
 		DB: f.db, JS: f.JS, Outbox: f.outbox, Log: f.Log,
 		Apply: func(ctx context.Context, tx *store.Tx, m *bus.Incoming, _ any) error {
 			return f.outbox.Send(ctx, tx, bus.Message{Subject: "evt.echo", Data: m.Data})
@@ -124,7 +125,7 @@ func (f *fixture) count(t *testing.T, stream string) uint64 {
 
 func (f *fixture) drained(t *testing.T) {
 	t.Helper()
-	bustest.Eventually(t, func() bool { return f.count(t, bus.Work) == 0 }, "the work queue is empty")
+	bustest.Eventually(t, func() bool { return f.count(t, subjects.StreamWork) == 0 }, "the work queue is empty")
 }
 
 func TestStageAppliesEachMessageOnce(t *testing.T) {
@@ -134,9 +135,9 @@ func TestStageAppliesEachMessageOnce(t *testing.T) {
 		f.publish(t, 100)
 		bustest.Go(t, f.stage().Run)
 		f.drained(t)
-		f.Next(t, bus.Events, "evt.echo", 100)
+		f.Next(t, subjects.StreamEvents, "evt.echo", 100)
 		// The same messages again, as after a lost acknowledgement and a forgotten window.
-		stream, err := f.JS.Stream(t.Context(), bus.Work)
+		stream, err := f.JS.Stream(t.Context(), subjects.StreamWork)
 		require.NoError(t, err)
 		require.NoError(t, stream.Purge(t.Context()))
 		for i := range 100 {
@@ -148,7 +149,7 @@ func TestStageAppliesEachMessageOnce(t *testing.T) {
 		}
 		require.NoError(t, f.Conn.Flush())
 		f.drained(t)
-		require.EqualValues(t, 100, f.count(t, bus.Events))
+		require.EqualValues(t, 100, f.count(t, subjects.StreamEvents))
 	})
 }
 
@@ -174,13 +175,13 @@ func TestStageKeepsGoodMessagesOfABatchWithABadOne(t *testing.T) {
 		stage.GiveUp = func(context.Context, *store.Tx, *bus.Incoming, error) error { gaveUp.Add(1); return nil }
 		bustest.Go(t, stage.Run)
 		f.drained(t)
-		f.Next(t, bus.Events, "evt.echo", 8)
-		dead := f.Next(t, bus.Dead, "dead.echo", 2)
+		f.Next(t, subjects.StreamEvents, "evt.echo", 8)
+		dead := f.Next(t, subjects.StreamDead, "dead.echo", 2)
 		require.EqualValues(t, 2, gaveUp.Load())
-		require.EqualValues(t, 8, f.count(t, bus.Events))
+		require.EqualValues(t, 8, f.count(t, subjects.StreamEvents))
 		require.Equal(t, "3", string(dead[0].Data()))
-		require.Equal(t, "three is no number", dead[0].Headers().Get(bus.HeaderDeadReason))
-		require.Equal(t, "work.echo.say", dead[0].Headers().Get(bus.HeaderDeadFrom))
+		require.Equal(t, "three is no number", dead[0].Headers().Get(subjects.HeaderDeadReason))
+		require.Equal(t, "work.echo.say", dead[0].Headers().Get(subjects.HeaderDeadSubject))
 	})
 }
 
@@ -198,9 +199,9 @@ func TestStageTriesPassingErrorsAgain(t *testing.T) {
 		return nil, nil //nolint:nilnil // nothing to hand over
 	}
 	bustest.Go(t, stage.Run)
-	f.Next(t, bus.Events, "evt.echo", 1)
+	f.Next(t, subjects.StreamEvents, "evt.echo", 1)
 	require.EqualValues(t, 3, tries.Load())
-	require.Zero(t, f.count(t, bus.Dead))
+	require.Zero(t, f.count(t, subjects.StreamDead))
 }
 
 func TestNothingLeavesWithoutItsCommit(t *testing.T) {
@@ -216,8 +217,8 @@ func TestNothingLeavesWithoutItsCommit(t *testing.T) {
 			return f.outbox.Send(t.Context(), tx, bus.Message{Subject: "evt.kept"})
 		}))
 		f.outbox.Nudge()
-		f.Next(t, bus.Events, "evt.kept", 1)
-		require.EqualValues(t, 1, f.count(t, bus.Events))
+		f.Next(t, subjects.StreamEvents, "evt.kept", 1)
+		require.EqualValues(t, 1, f.count(t, subjects.StreamEvents))
 	})
 }
 
@@ -233,7 +234,7 @@ func TestOutboxSurvivesARestart(t *testing.T) {
 	require.NoError(t, db.Close())
 	db = openDB(t, address)
 	bustest.Go(t, bus.NewOutbox(db, "echo", b.Publisher, b.Log).Run)
-	b.Next(t, bus.Events, "evt.kept", 1)
+	b.Next(t, subjects.StreamEvents, "evt.kept", 1)
 }
 
 func TestOutboxRefusesWhatNatsCannotCarry(t *testing.T) {
@@ -250,7 +251,7 @@ func TestTraceContextTravels(t *testing.T) {
 	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	require.NoError(t, f.Publisher.Publish(t.Context(), bus.Message{Subject: "work.echo.say", Header: nats.Header{"traceparent": {parent}}}))
 	bustest.Go(t, f.stage().Run)
-	msg := f.Next(t, bus.Events, "evt.echo", 1)[0]
+	msg := f.Next(t, subjects.StreamEvents, "evt.echo", 1)[0]
 	require.Equal(t, parent, msg.Headers().Get("traceparent"))
 }
 
@@ -294,7 +295,7 @@ func TestTwoPumpsKeepOrder(t *testing.T) {
 			stops[0]()
 		}
 	}
-	for i, msg := range b.Next(t, bus.Events, "evt.n", 60) {
+	for i, msg := range b.Next(t, subjects.StreamEvents, "evt.n", 60) {
 		require.Equal(t, strconv.Itoa(i), string(msg.Data()))
 	}
 }
@@ -307,9 +308,9 @@ func TestStageOutlivesTheServer(t *testing.T) {
 	f.publish(t, 1)
 	f.drained(t)
 	// A consumer that is gone is made again.
-	require.NoError(t, f.JS.DeleteConsumer(t.Context(), bus.Work, "echo"))
+	require.NoError(t, f.JS.DeleteConsumer(t.Context(), subjects.StreamWork, "echo"))
 	require.NoError(t, f.Publisher.Publish(t.Context(), bus.Message{Subject: "work.echo.say", ID: "after", Data: []byte("after")}))
-	f.Next(t, bus.Events, "evt.echo", 2)
+	f.Next(t, subjects.StreamEvents, "evt.echo", 2)
 }
 
 func TestNewIDsAscend(t *testing.T) {

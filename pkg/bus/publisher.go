@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"signbus.dev/pkg/subjects"
 )
 
 const (
@@ -50,7 +52,7 @@ type publication struct {
 // NewPublisher returns a publisher.
 func NewPublisher(js jetstream.JetStream) *Publisher {
 	p := &Publisher{lanes: map[string]*lane{}, newID: NewID}
-	for token, stream := range map[string]string{"cmd": Commands, "work": Work, "evt": Events, "dead": Dead} {
+	for token, stream := range map[string]string{"cmd": subjects.StreamCommands, "work": subjects.StreamWork, "evt": subjects.StreamEvents, "dead": subjects.StreamDead} {
 		p.lanes[token] = &lane{js: js, stream: stream, queue: make(chan *publication, 4*batchMax), stop: make(chan struct{})}
 	}
 	return p

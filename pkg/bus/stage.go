@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"signbus.dev/pkg/store"
+	"signbus.dev/pkg/subjects"
 )
 
 // Incoming is a message on its way in.
@@ -230,7 +231,7 @@ func incoming(msg jetstream.Msg) (*Incoming, error) {
 	if in.Header == nil {
 		in.Header = nats.Header{}
 	}
-	if in.ID = in.Header.Get(HeaderMessageID); in.ID == "" || meta.Stream == Commands {
+	if in.ID = in.Header.Get(HeaderMessageID); in.ID == "" || meta.Stream == subjects.StreamCommands {
 		in.ID = meta.Stream + ":" + strconv.FormatUint(in.Sequence, 10)
 	}
 	return in, nil
@@ -327,10 +328,11 @@ func (s *Stage) bury(tx *store.Tx, it *item, cause error) error {
 			header[k] = v
 		}
 	}
-	header.Set(HeaderDeadReason, oneLine(cause))
-	header.Set(HeaderDeadFrom, it.in.Subject)
-	header.Set(HeaderDeadID, it.in.ID)
-	dead := Message{Subject: "dead." + s.Service, ID: "dead-" + it.in.ID, Header: header, Data: it.in.Data}
+	header.Set(subjects.HeaderDeadReason, oneLine(cause))
+	header.Set(subjects.HeaderDeadSubject, it.in.Subject)
+	header.Set(subjects.HeaderDeadAt, s.Now().UTC().Format(time.RFC3339))
+	header.Set(subjects.HeaderDeadDeliveries, strconv.Itoa(it.in.Attempt))
+	dead := Message{Subject: subjects.Dead(s.Service), ID: "dead-" + it.in.ID, Header: header, Data: it.in.Data}
 	if err := s.Outbox.Send(it.ctx, tx, dead); err != nil {
 		return err
 	}
