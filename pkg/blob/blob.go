@@ -61,6 +61,12 @@ type Store interface {
 	// Open returns the bytes; reading to the end reports [ErrCorrupt] when they do not
 	// have their digest. It returns [ErrNotFound] when there are none.
 	Open(ctx context.Context, scope Scope, sha256 string) (Reader, error)
+	// Link makes a blob of one scope a blob of another as well, durably and without
+	// copying; either can be removed without the other. It returns [ErrNotFound] when from
+	// has no such blob.
+	Link(ctx context.Context, from Scope, sha256 string, to Scope) error
+	// Move renames a scope, durably. to must not exist.
+	Move(ctx context.Context, from, to Scope) error
 	// List returns the blobs of a scope, in no particular order.
 	List(ctx context.Context, scope Scope) ([]Ref, error)
 	// Remove removes one blob; a missing one is not an error.
@@ -262,6 +268,56 @@ func (f *file) Seek(offset int64, whence int) (int64, error) {
 		f.digest.Reset()
 	}
 	return pos, err
+}
+
+// Link implements [Store].
+func (d *Dir) Link(_ context.Context, from Scope, digest string, to Scope) error {
+	source, err := d.path(from, digest)
+	if err != nil {
+		return err
+	}
+	dir, err := d.dir(to)
+	if err != nil {
+		return err
+	}
+	for try := 1; ; try++ {
+		if err := makeDir(d.root, dir); err != nil {
+			return fmt.Errorf("link blob %s: %w", digest, err)
+		}
+		err := os.Link(source, filepath.Join(dir, digest))
+		switch {
+		case err == nil, errors.Is(err, fs.ErrExist):
+			return syncDir(dir)
+		case !errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("link blob %s: %w", digest, err)
+		}
+		if _, err := os.Stat(source); errors.Is(err, fs.ErrNotExist) {
+			_ = os.Remove(dir) // only when nothing else is in it
+			return fmt.Errorf("link blob %s: %w", digest, ErrNotFound)
+		}
+		if try == 5 {
+			return fmt.Errorf("link blob %s: %w", digest, err)
+		}
+	}
+}
+
+// Move implements [Store].
+func (d *Dir) Move(_ context.Context, from, to Scope) error {
+	source, err := d.dir(from)
+	if err != nil {
+		return err
+	}
+	target, err := d.dir(to)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+		return fmt.Errorf("move blobs: %w", err)
+	}
+	if err := os.Rename(source, target); err != nil {
+		return fmt.Errorf("move blobs: %w", err)
+	}
+	return errors.Join(syncDir(d.root), syncDir(filepath.Dir(target)), syncDir(filepath.Dir(source)))
 }
 
 // List implements [Store].

@@ -99,7 +99,7 @@ type Journal struct {
 
 // New returns the journal in db.
 func New(db *store.DB, publisher *bus.Publisher, log *slog.Logger, now func() time.Time, newID func() string) *Journal {
-	return &Journal{newID: newID, now: now, Pump: bus.NewPump(db, "journal", source{}, publisher, log)}
+	return &Journal{newID: newID, now: now, Pump: bus.NewPump(db, "journal", &source{}, publisher, log)}
 }
 
 // Append records events of one chain, in order, as part of the transaction. The caller
@@ -202,15 +202,26 @@ func Verify(entries []Entry) error {
 	return nil
 }
 
-// source publishes entries in the order of their chains.
-type source struct{}
+// source publishes entries in the order of their chains. It goes round the chains, so
+// that under a steady load none waits for ever behind those that sort before it.
+type source struct{ after string }
 
-func (source) Pending(ctx context.Context, q store.Querier, limit int) ([]bus.Message, error) {
-	rows, err := q.Query(ctx, `SELECT `+entryColumns+` FROM journal_pending p
-		JOIN journal_entry e ON e.chain = p.chain AND e.seq = p.seq ORDER BY p.chain, p.seq LIMIT $1`, limit)
-	entries, err := store.Collect(rows, err, scanEntry)
+func (s *source) Pending(ctx context.Context, q store.Querier, limit int) ([]bus.Message, error) {
+	entries, err := pending(ctx, q, s.after, limit)
+	if err == nil && len(entries) == 0 && s.after != "" {
+		entries, err = pending(ctx, q, "", limit)
+	}
 	if err != nil {
 		return nil, err
+	}
+	s.after = ""
+	if len(entries) == limit && entries[0].Chain != entries[limit-1].Chain {
+		// The last chain may go on beyond the limit: begin with it next time.
+		last := entries[limit-1].Chain
+		for len(entries) > 0 && entries[len(entries)-1].Chain == last {
+			entries = entries[:len(entries)-1]
+		}
+		s.after = entries[len(entries)-1].Chain
 	}
 	msgs := make([]bus.Message, 0, len(entries))
 	for i := range entries {
@@ -223,7 +234,13 @@ func (source) Pending(ctx context.Context, q store.Querier, limit int) ([]bus.Me
 	return msgs, nil
 }
 
-func (source) Published(ctx context.Context, tx *store.Tx, msgs []bus.Message) error {
+func pending(ctx context.Context, q store.Querier, after string, limit int) ([]Entry, error) {
+	rows, err := q.Query(ctx, `SELECT `+entryColumns+` FROM journal_pending p
+		JOIN journal_entry e ON e.chain = p.chain AND e.seq = p.seq WHERE p.chain > $1 ORDER BY p.chain, p.seq LIMIT $2`, after, limit)
+	return store.Collect(rows, err, scanEntry)
+}
+
+func (*source) Published(ctx context.Context, tx *store.Tx, msgs []bus.Message) error {
 	for _, m := range msgs {
 		if _, err := tx.Exec(ctx, `DELETE FROM journal_pending WHERE EXISTS (SELECT 1 FROM journal_entry e
 			WHERE e.event_id = $1 AND e.chain = journal_pending.chain AND e.seq = journal_pending.seq)`, m.ID); err != nil {

@@ -30,6 +30,8 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 		"missing blobs and bad names":     testNames,
 		"concurrent writers do not clash": testConcurrent,
 		"cancelled context keeps nothing": testCancelled,
+		"links outlive their source":      testLink,
+		"scopes move":                     testMove,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -162,4 +164,30 @@ func testConcurrent(t *testing.T, s blob.Store) {
 	refs, err := s.List(t.Context(), scope)
 	require.NoError(t, err)
 	require.Len(t, refs, 1)
+}
+
+func testLink(t *testing.T, s blob.Store) {
+	ref := put(t, s, scope, "abc")
+	to := blob.Scope{Customer: "demo", ID: "e2"}
+	require.NoError(t, s.Link(t.Context(), scope, ref.SHA256, to))
+	require.NoError(t, s.Link(t.Context(), scope, ref.SHA256, to), "linking twice is harmless")
+	require.NoError(t, s.RemoveScope(t.Context(), scope))
+	data, err := blob.ReadAll(t.Context(), s, to, ref.SHA256)
+	require.NoError(t, err)
+	require.Equal(t, "abc", string(data))
+	require.ErrorIs(t, s.Link(t.Context(), scope, ref.SHA256, blob.Scope{Customer: "demo", ID: "e3"}), blob.ErrNotFound)
+	refs, err := s.List(t.Context(), blob.Scope{Customer: "demo", ID: "e3"})
+	require.NoError(t, err)
+	require.Empty(t, refs)
+}
+
+func testMove(t *testing.T, s blob.Store) {
+	ref := put(t, s, scope, "abc")
+	to := blob.Scope{Customer: "new", ID: "e2"}
+	require.NoError(t, s.Move(t.Context(), scope, to))
+	_, err := s.Open(t.Context(), scope, ref.SHA256)
+	require.ErrorIs(t, err, blob.ErrNotFound)
+	data, err := blob.ReadAll(t.Context(), s, to, ref.SHA256)
+	require.NoError(t, err)
+	require.Equal(t, "abc", string(data))
 }
