@@ -394,3 +394,31 @@ func PruneInbox(ctx context.Context, db *store.DB, service string, now time.Time
 		return err
 	})
 }
+
+// Redrive hands a dead letter over again on the subject that it came from, as a new
+// message, and then removes it from the DEAD stream. Killed in between, it is handed
+// over once all the same when called again soon.
+func Redrive(ctx context.Context, js jetstream.JetStream, dead *jetstream.RawStreamMsg) error {
+	msg := nats.NewMsg(dead.Header.Get(subjects.HeaderDeadSubject))
+	for name, values := range dead.Header {
+		if !strings.HasPrefix(name, "Nats-") && !strings.HasPrefix(name, deadHeaders) {
+			msg.Header[name] = values
+		}
+	}
+	msg.Header.Set(HeaderMessageID, fmt.Sprintf("%s:redrive:%d", msg.Subject, dead.Sequence))
+	msg.Data = dead.Data
+	if _, err := js.PublishMsg(ctx, msg); err != nil {
+		return fmt.Errorf("hand over dead letter %d again: %w", dead.Sequence, err)
+	}
+	stream, err := js.Stream(ctx, subjects.StreamDead)
+	if err == nil {
+		err = stream.DeleteMsg(ctx, dead.Sequence)
+	}
+	if err != nil {
+		return fmt.Errorf("remove dead letter %d: %w", dead.Sequence, err)
+	}
+	return nil
+}
+
+// deadHeaders begins the headers that a dead letter has besides the original ones.
+const deadHeaders = "Signbus-Dead-"

@@ -263,6 +263,7 @@ func Message(e *Entry) (bus.Message, error) {
 		{subjects.HeaderCEID, e.ID},
 		{subjects.HeaderCESource, Source},
 		{subjects.HeaderCEType, string(e.Type)},
+		{subjects.HeaderCEDataSchema, e.Type.SchemaURL()},
 		{subjects.HeaderCESubject, e.Subject},
 		{subjects.HeaderCETime, e.RecordedAt.Format(time.RFC3339Nano)},
 		{subjects.HeaderCEDataContentType, "application/json"},

@@ -19,6 +19,9 @@ import (
 	"signbus.dev/pkg/telemetry"
 )
 
+// Version is that of the program; the build sets it.
+var Version = "dev"
+
 // Unit is a service ready to run.
 type Unit struct {
 	// Name is the service's name.

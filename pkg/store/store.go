@@ -253,3 +253,7 @@ func known(err error) bool {
 	return err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) ||
 		errors.Is(err, ErrUnavailable) || errors.Is(err, errTryAgain)
 }
+
+// MustRepeat says that an error asks for the whole transaction to be repeated.
+// [DB.Update] does so by itself when its function returns the error.
+func MustRepeat(err error) bool { return errors.Is(err, errTryAgain) }

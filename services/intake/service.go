@@ -53,8 +53,6 @@ type Options struct {
 	MaxBody int64
 	// Wait bounds how long a synchronous call waits for its outcome; default 30 s.
 	Wait time.Duration
-	// Specs are the files served at /openapi.yaml and /asyncapi.yaml; optional.
-	Specs fs.FS
 	// Registerer takes the metrics; default none.
 	Registerer prometheus.Registerer
 	// Metrics counts the stages' work; default none.

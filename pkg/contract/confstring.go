@@ -1,0 +1,263 @@
+package contract
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// ConfString is a map of settings. On the wire it is a string that holds a JSON
+// object, or the object itself; values are texts, numbers or booleans and are kept as
+// text. It is written as the string, which every version of the texts knows.
+type ConfString map[string]string
+
+// MarshalJSON writes a string that holds the JSON object.
+func (c ConfString) MarshalJSON() ([]byte, error) {
+	if c == nil {
+		return []byte("null"), nil
+	}
+	inner, err := json.Marshal(map[string]string(c))
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(string(inner))
+}
+
+// UnmarshalJSON reads the string or the object.
+func (c *ConfString) UnmarshalJSON(data []byte) error {
+	if string(bytes.TrimSpace(data)) == "null" {
+		*c = nil
+		return nil
+	}
+	n, err := parseJSON(data)
+	if err != nil {
+		return err
+	}
+	var problems problemList
+	*c = bindConfString(n, "confString", &problems)
+	return problems.err()
+}
+
+// The settings of a task (chapters 4.1, 9.2 and 9.7.4; provider and signatureLevel are ours).
+const (
+	keySignAllVisible   = "signAllVisible"
+	keyProvider         = "provider"
+	keySignatureLevel   = "signatureLevel"
+	keyInvitationMail   = "receiveInvitationMailToSign"
+	keyCompletedMail    = "receiveCompletedEnvelopeMail"
+	keyRequiredIdentity = "requiredIdentification"
+)
+
+// The settings of an action (chapters 4.1 and 6.6).
+const (
+	keyActionInTCF      = "actionInTCF"
+	keyVisibilityStatus = "visibilityStatus"
+	keyCustomText       = "customSignatureText"
+	keyCustomTextL1     = "customSignatureTextL1"
+	keyCustomTextL2     = "customSignatureTextL2"
+	keyGraphFieldName   = "graphFieldName"
+	keyGraphFieldDesc   = "graphFieldDesc"
+	keyGraphSignerRole  = "graphSignerRole"
+	keyGraphSignerName  = "graphSignerName"
+)
+
+// The signature levels that are built.
+const (
+	// LevelBB is a PAdES baseline signature, B-B.
+	LevelBB = "B-B"
+	// LevelBT is a PAdES signature with a timestamp, B-T.
+	LevelBT = "B-T"
+)
+
+// maxCustomText bounds one line of a signature tag: more can never be read in it.
+const maxCustomText = 200
+
+// TaskConf is the confString of a task, parsed.
+type TaskConf struct {
+	// SignAllVisible says whether the button "sign all" shows; true when not given.
+	SignAllVisible bool
+	// Provider names the provider that performs the task; empty lets the bus choose.
+	Provider string
+	// SignatureLevel is B-B or B-T; empty lets the bus choose.
+	SignatureLevel string
+}
+
+// ActionConf is the confString of an action, parsed.
+type ActionConf struct {
+	// Confirmed (actionInTCF) inserts the action as approved, waiting for confirmation.
+	Confirmed bool
+	// Visibility is V, H or N; empty when not given.
+	Visibility Visibility
+	// Text is the first line of the signature tag, #nnss# stands for "surname name".
+	Text string
+	// L1 and L2 choose the other lines: TTL, ORG, CMP, TOC, OPD or NAN.
+	L1, L2 string
+}
+
+// ParseTaskConf reads the settings of a task and refuses the ones it does not know.
+func ParseTaskConf(c ConfString) (TaskConf, error) {
+	var problems problemList
+	conf := parseTaskConf(c, "confString", &problems)
+	return conf, problems.err()
+}
+
+// ParseActionConf reads the settings of an action and refuses the ones it does not know.
+func ParseActionConf(c ConfString) (ActionConf, error) {
+	var problems problemList
+	conf := parseActionConf(c, "confString", &problems)
+	return conf, problems.err()
+}
+
+func parseTaskConf(c ConfString, path string, problems *problemList) TaskConf {
+	conf := TaskConf{SignAllVisible: true}
+	for _, key := range sortedKeys(c) {
+		value, at := c[key], join(path, key)
+		switch key {
+		case keySignAllVisible:
+			if value != "V" && value != "N" {
+				problems.add(illegal(at, "must be V (the button shows) or N (it does not)"))
+			}
+			conf.SignAllVisible = value != "N"
+		case keyProvider:
+			if !providerName(value) {
+				problems.add(illegal(at, "must be the name of a provider: lower-case letters, digits and -"))
+			}
+			conf.Provider = value
+		case keySignatureLevel:
+			switch value {
+			case LevelBB, LevelBT:
+			case "B-LT", "B-LTA":
+				problems.add(notSupported(at, "supported levels are B-B and B-T"))
+			default:
+				problems.add(illegal(at, "must be B-B or B-T"))
+			}
+			conf.SignatureLevel = value
+		case keyInvitationMail, keyCompletedMail, keyRequiredIdentity:
+			if on, ok := parseBool(value); !ok {
+				problems.add(illegal(at, "must be true or false"))
+			} else if on || key != keyRequiredIdentity {
+				problems.add(notSupported(at, "is not supported yet; leave it out"))
+			}
+		default:
+			problems.add(illegal(at, "unknown key"))
+		}
+	}
+	return conf
+}
+
+func parseActionConf(c ConfString, path string, problems *problemList) ActionConf {
+	var conf ActionConf
+	for _, key := range sortedKeys(c) {
+		value, at := c[key], join(path, key)
+		switch key {
+		case keyActionInTCF:
+			on, ok := parseBool(value)
+			if !ok {
+				problems.add(illegal(at, "must be true or false"))
+			}
+			conf.Confirmed = on
+		case keyVisibilityStatus:
+			conf.Visibility = Visibility(value)
+			switch conf.Visibility {
+			case VisibilityVisible, VisibilityHidden, VisibilityNone:
+			default:
+				problems.add(illegal(at, "must be V (visible), H (signed, not shown) or N (PDF unchanged)"))
+			}
+		case keyCustomText:
+			conf.Text = checkedLine(value, at, problems)
+		case keyCustomTextL1:
+			conf.L1 = checkedLine(value, at, problems)
+		case keyCustomTextL2:
+			conf.L2 = checkedLine(value, at, problems)
+		case keyGraphFieldName, keyGraphFieldDesc, keyGraphSignerRole, keyGraphSignerName:
+			problems.add(notSupported(at, "graphometric signatures are not supported yet"))
+		default:
+			problems.add(illegal(at, "unknown key"))
+		}
+	}
+	return conf
+}
+
+func checkedLine(value, path string, problems *problemList) string {
+	if len(value) > maxCustomText {
+		problems.add(illegal(path, "must be at most 200 bytes long"))
+	}
+	if hasControl(value) {
+		problems.add(illegal(path, "must be one line without control characters"))
+	}
+	return value
+}
+
+// lineCodes are the values that the second and third line of a signature tag may have.
+var lineCodes = []string{"TTL", "ORG", "CMP", "TOC", "OPD", "NAN"}
+
+// Lines returns the three lines of the signature tag before substitution: the text,
+// then the codes of the other two; nil when the confString sets none, so that the
+// provider's own text is used. As chapter 4.1 has it, a code that is unknown or not
+// admitted for the trust level (DIGITAL_PDF admits codes for approvals and views only)
+// is not taken into account: it becomes NAN, an empty line.
+func (c ActionConf) Lines(trust TrustLevel, action ActionType) []string {
+	if c.Text == "" && c.L1 == "" && c.L2 == "" {
+		return nil
+	}
+	admitted := trust == TrustInternalPDF || trust == TrustFEA ||
+		(trust == TrustDigitalPDF && (action == ActionApprove || action == ActionView))
+	code := func(s string) string {
+		if !admitted || !slices.Contains(lineCodes, s) {
+			return "NAN"
+		}
+		return s
+	}
+	return []string{c.Text, code(c.L1), code(c.L2)}
+}
+
+// Visibility returns how the action shows, out of its confString and its appearance:
+// visibilityStatus if given; else what `invisible` or compass position -1 means, which
+// is H for a signature and N for an approval or a view; else V.
+func (a ActionDef) Visibility() Visibility {
+	if v := a.ConfString[keyVisibilityStatus]; v != "" {
+		return Visibility(v)
+	}
+	if !a.Appearance.hidden() {
+		return VisibilityVisible
+	}
+	if a.Type == ActionSign {
+		return VisibilityHidden
+	}
+	return VisibilityNone
+}
+
+// hidden reports whether the appearance itself says that nothing shows.
+func (a *Appearance) hidden() bool {
+	return a != nil && (a.Invisible || (a.CompassAppearance != nil && a.CompassAppearance.Position == PositionInvisible))
+}
+
+func sortedKeys(c ConfString) []string {
+	keys := make([]string, 0, len(c))
+	for k := range c {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// parseBool reads the two ways in which the samples write booleans inside a confString.
+func parseBool(s string) (value, ok bool) {
+	switch s {
+	case "true", "false":
+		v, err := strconv.ParseBool(s)
+		return v, err == nil
+	}
+	return false, false
+}
+
+func providerName(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	return strings.IndexFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
+	}) < 0
+}

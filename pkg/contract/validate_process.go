@@ -1,0 +1,180 @@
+package contract
+
+// maxHowMany is the largest howMany of chapter 4.1.
+const maxHowMany = 4
+
+func (e Envelope) validateProcess(documents map[string]bool, problems *problemList) {
+	const path = "envelope.procDef"
+	if e.ProcDef == nil {
+		if e.SendingMode != SendDraft {
+			problems.add(badProcess(path, "is missing; only a draft (sendingMode DRF) may lack a process"))
+		}
+		return
+	}
+	if len(e.ProcDef.Tasks) == 0 && e.SendingMode != SendDraft && e.ProcDef.Code == "" {
+		problems.add(badProcess(path+".tasks", "must have at least one task; only a draft (sendingMode DRF) may lack tasks"))
+	}
+	for i, t := range e.ProcDef.Tasks {
+		t.validate(index(path+".tasks", i), documents, problems)
+	}
+	for i, u := range e.ProcDef.NewUsers {
+		u.validate(index(path+".newUsers", i), problems)
+	}
+}
+
+func (u NewUser) validate(path string, problems *problemList) {
+	if u.NewUserStrategy != "" {
+		checkOneOf(u.NewUserStrategy, path+".newUserStrategy", problems,
+			AcceptAlways, RejectIfDifferent, RejectAlways, EmailBased)
+	}
+	for i, a := range u.UserAuthorities {
+		checkOneOf(a.Authority, index(path+".userAuthorities", i)+".authority", problems,
+			"ROLE_STRANGER", "ROLE_ADMIN", "ROLE_SEGR_ADMIN", "ROLE_SEGR", "ROLE_MGR")
+	}
+}
+
+func (t Task) validate(path string, documents map[string]bool, problems *problemList) {
+	checkOneOf(t.Type, path+".type", problems, TaskHuman, TaskAutomatic)
+	checkOneOf(t.Action, path+".action", problems, TaskWork, TaskAutoSign, TaskSeal, TaskRegister, TaskSendMail)
+	t.validateKind(path, problems)
+	if t.Order < 1 {
+		problems.add(illegal(path+".order", "must be a whole number from 1"))
+	}
+	if t.CertType != "" || t.Type == TaskHuman {
+		checkOneOf(t.CertType, path+".certType", problems, CertInternal, CertRemote, CertToken)
+	}
+	t.validateActors(path, problems)
+	parseTaskConf(t.ConfString, path+".confString", problems)
+	if len(t.ActionDefs) == 0 && t.Action != TaskSendMail && t.Action != TaskRegister {
+		problems.add(badProcess(path+".actionDefs", "must have at least one action"))
+	}
+	for i, a := range t.ActionDefs {
+		a.validate(index(path+".actionDefs", i), t, documents, problems)
+	}
+}
+
+// validateKind checks that the task's action fits its type.
+func (t Task) validateKind(path string, problems *problemList) {
+	switch {
+	case t.Type == TaskHuman && (t.Action == TaskAutoSign || t.Action == TaskSeal || t.Action == TaskSendMail):
+		problems.add(badProcess(path+".action", "needs a task of type A; people (type T) do WRK"))
+	case t.Type == TaskAutomatic && t.Action == TaskWork:
+		problems.add(badProcess(path+".action", "needs a task of type T; automatic tasks (type A) do ASI or SEA"))
+	}
+}
+
+func (t Task) validateActors(path string, problems *problemList) {
+	if t.HowMany < 1 || t.HowMany > maxHowMany {
+		problems.add(illegal(path+".howMany", "must be 1, 2, 3 or 4"))
+	} else if t.HowMany > 1 && t.Action == TaskSeal {
+		problems.add(badProcess(path+".howMany", "must be 1 for a seal"))
+	}
+	if t.ActorExpr == "" {
+		if t.Action != TaskSeal && t.Action != TaskSendMail {
+			problems.add(illegal(path+".actorExpr", "is missing"))
+		}
+		return
+	}
+	refs, err := parseActorExpr(t.ActorExpr, path+".actorExpr")
+	if err != nil {
+		problems.add(Problems(err)[0])
+		return
+	}
+	if t.Action == TaskSeal {
+		return
+	}
+	for _, r := range refs {
+		if r.Kind == ActorRole { // how many users it has is not known here
+			return
+		}
+	}
+	if t.HowMany > len(refs) && t.HowMany <= maxHowMany {
+		problems.add(badProcess(path+".howMany", "must not be above the number of actors"))
+	}
+}
+
+func (a ActionDef) validate(path string, t Task, documents map[string]bool, problems *problemList) {
+	checkID(a.DocExternalID, path+".docExternalId", problems)
+	if a.DocExternalID != "" && !documents[a.DocExternalID] {
+		problems.add(badProcess(path+".docExternalId", "is not the externalId of a document of this envelope"))
+	}
+	checkOneOf(a.Type, path+".type", problems, ActionSign, ActionApprove, ActionView,
+		ActionInitial, ActionGraphometric, ActionPrivateDoc, ActionProtocol)
+	if (t.Action == TaskAutoSign || t.Action == TaskSeal) && a.Type != ActionSign && a.Type != "" {
+		problems.add(badProcess(path+".type", "must be S in an automatic task"))
+	}
+	if !a.Mandatory && a.Type != ActionGraphometric {
+		problems.add(illegal(path+".mandatory", "must be true"))
+	}
+	before := len(problems.list) + problems.more
+	conf := parseActionConf(a.ConfString, path+".confString", problems)
+	if conf.Confirmed && t.Type == TaskAutomatic {
+		problems.add(illegal(path+".confString."+keyActionInTCF, "must be left out in an automatic task, which needs no confirmation"))
+	}
+	if len(problems.list)+problems.more == before {
+		a.validateVisibility(conf, path, problems)
+	}
+}
+
+// validateVisibility checks that the action's visibility fits its type, and that what
+// shows has exactly one place.
+func (a ActionDef) validateVisibility(conf ActionConf, path string, problems *problemList) {
+	at := path + ".confString." + keyVisibilityStatus
+	approval := a.Type == ActionApprove || a.Type == ActionView
+	switch {
+	case conf.Visibility == VisibilityHidden && approval:
+		problems.add(illegal(at, "must be V or N for an approval or a view; H is for signatures"))
+	case conf.Visibility == VisibilityNone && a.Type == ActionSign:
+		problems.add(illegal(at, "must be V or H for a signature; N is for approvals and views"))
+	case conf.Visibility == VisibilityVisible && a.Appearance.hidden():
+		problems.add(illegal(at, "is V but the appearance is invisible; make them agree"))
+		return // the appearance could only be told a second time to place the action
+	}
+	a.validateAppearance(path+".appearance", problems)
+}
+
+func (a ActionDef) validateAppearance(path string, problems *problemList) {
+	ap := a.Appearance
+	if ap == nil {
+		if a.Visibility() == VisibilityVisible && a.Type != ActionPrivateDoc && a.Type != ActionProtocol {
+			problems.add(illegal(path, "is missing; say where the action shows, or that it is invisible"))
+		}
+		return
+	}
+	ways := 0
+	for _, given := range []bool{
+		ap.BlankSignatureFieldName != "", ap.CompassAppearance != nil,
+		ap.CoordAppearance != nil, ap.TagAppearance != nil, ap.TagPattern != "",
+	} {
+		if given {
+			ways++
+		}
+	}
+	switch {
+	case ways > 1:
+		problems.add(illegal(path, "must place the action in one way only"))
+	case ways == 0 && a.Visibility() == VisibilityVisible:
+		problems.add(illegal(path, "must place the action: by compassAppearance, coordAppearance or blankSignatureFieldName"))
+	}
+	if c := ap.CompassAppearance; c != nil {
+		checkPage(c.Page, path+".compassAppearance.page", problems)
+		if c.Position < PositionInvisible || c.Position > PositionBottomRight {
+			problems.add(illegal(path+".compassAppearance.position", "must be -1 (invisible) or 1 to 9"))
+		}
+	}
+	if c := ap.CoordAppearance; c != nil {
+		checkPage(c.Page, path+".coordAppearance.page", problems)
+		if c.LLX == c.URX || c.LLY == c.URY {
+			problems.add(illegal(path+".coordAppearance", "must span a rectangle: llx and urx differ, lly and ury differ"))
+		}
+	}
+	if t := ap.TagAppearance; t != nil && t.CornerType != "" {
+		checkOneOf(t.CornerType, path+".tagAppearance.cornerType", problems, CornerSingle, CornerBottomToTop, CornerTopToBottom)
+	}
+}
+
+func checkPage(page int, path string, problems *problemList) {
+	if page == 0 || page < PageFirstAndLast {
+		problems.add(illegal(path, "must be a page from 1, or -1 (last), -2 (all), -3 (first and last)"))
+	}
+}

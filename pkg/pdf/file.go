@@ -1,0 +1,314 @@
+package pdf
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+)
+
+const (
+	// maxObject bounds one object without its stream: signatures with large
+	// revocation data stay below.
+	maxObject = 16 << 20
+	// maxChain bounds references to references.
+	maxChain = 16
+	// maxDecodedCache bounds the decompressed object streams that are kept.
+	maxDecodedCache = 8 << 20
+)
+
+// file is the lazy reader: it keeps the cross-reference table and reads objects
+// when they are asked for.
+type file struct {
+	ctx     context.Context
+	r       io.ReaderAt
+	size    int64
+	limits  Limits
+	budget  int   // values that may still be read
+	decoded int64 // bytes that may still be decompressed and kept
+	content int64 // bytes that may still be decompressed and thrown away
+
+	version   string
+	base      int64 // offset of the header: offsets in the file count from there
+	startXRef int64 // as written in the file, without base
+	xrefs     map[int64]xref
+	streamed  bool // the newest section is a cross-reference stream
+	trailer   *dict
+	entries   int // cross-reference entries read so far, over all sections
+
+	cache     map[int64]*objectStream
+	cacheSize int
+}
+
+// object is an indirect object. at is the offset in the file of the first byte of
+// its value, -1 inside of an object stream; stream is the offset of the stream data, -1 without one.
+type object struct {
+	value
+	ref    ref
+	offset int64
+	at     int64
+	stream int64
+}
+
+// open reads header, end and cross-reference sections.
+func open(ctx context.Context, r io.ReaderAt, size int64, limits Limits) (*file, error) {
+	limits = limits.withDefaults()
+	if size > limits.Bytes {
+		return nil, fmt.Errorf("%w: it has %d bytes, %d are allowed; make it smaller or split it", ErrTooLarge, size, limits.Bytes)
+	}
+	f := &file{
+		ctx: ctx, r: r, size: size, limits: limits, budget: limits.Values,
+		// A small file that decompresses to much is made to exhaust; honest object
+		// streams shrink to a fifth, hardly ever to a fiftieth.
+		decoded: min(limits.Decoded, 4<<20+50*size),
+		content: limits.Content,
+		xrefs:   map[int64]xref{}, cache: map[int64]*objectStream{},
+	}
+	if err := f.readHeader(); err != nil {
+		return nil, err
+	}
+	if err := f.readEnd(); err != nil {
+		return nil, err
+	}
+	if err := f.readXRefs(); err != nil {
+		return nil, err
+	}
+	if f.trailer.get("Encrypt").kind != kindNull {
+		return nil, fmt.Errorf("%w: remove the password and the restrictions and send it again", ErrEncrypted)
+	}
+	return f, nil
+}
+
+// window reads up to n bytes at off.
+func (f *file) window(off int64, n int) ([]byte, error) {
+	if err := f.ctx.Err(); err != nil {
+		return nil, err
+	}
+	if off < 0 || off >= f.size {
+		return nil, truncated("it points behind its end")
+	}
+	buf := make([]byte, min(int64(n), f.size-off))
+	got, err := f.r.ReadAt(buf, off)
+	if got < len(buf) {
+		if err == nil || errors.Is(err, io.EOF) {
+			return nil, truncated("it is shorter than announced")
+		}
+		return nil, fmt.Errorf("read pdf at %d: %w", off, err)
+	}
+	return buf, nil
+}
+
+func (f *file) readHeader() error {
+	if f.size == 0 {
+		return fmt.Errorf("%w: it is empty; send a PDF file", ErrNotPDF)
+	}
+	head, err := f.window(0, 1024)
+	if err != nil {
+		return err
+	}
+	i := bytes.Index(head, []byte("%PDF-"))
+	if i < 0 {
+		return fmt.Errorf("%w: it does not begin with %%PDF-; send a PDF file", ErrNotPDF)
+	}
+	f.base = int64(i)
+	version := head[i+5:]
+	n := 0
+	for n < len(version) && n < 4 && (version[n] == '.' || version[n] >= '0' && version[n] <= '9') {
+		n++
+	}
+	f.version = string(version[:n])
+	return nil
+}
+
+// readEnd finds the last startxref.
+func (f *file) readEnd() error {
+	n := min(f.size, 2048)
+	tail, err := f.window(f.size-n, int(n))
+	if err != nil {
+		return err
+	}
+	i := bytes.LastIndex(tail, []byte("startxref"))
+	if i < 0 || !bytes.Contains(tail[i:], []byte("%%EOF")) {
+		return truncated("it has no end mark")
+	}
+	p := f.parser(tail[i+len("startxref"):], true)
+	v, err := p.value(0)
+	if off, ok := v.integer(); err == nil && ok && off > 0 {
+		f.startXRef = off
+		return nil
+	}
+	return broken("its last startxref is no number")
+}
+
+func (f *file) parser(buf []byte, final bool) *parser {
+	return &parser{buf: buf, final: final, budget: &f.budget, depth: f.limits.Depth}
+}
+
+// parseError turns an error of the parser into one of ours.
+func (f *file) parseError(what string, err error) error {
+	switch {
+	case errors.Is(err, errDepth):
+		return tooComplex("%s nests more than %d levels deep", what, f.limits.Depth)
+	case errors.Is(err, errValues):
+		return tooComplex("it holds more than %d values", f.limits.Values)
+	case errors.Is(err, errShort):
+		return tooComplex("%s has more than %d bytes", what, maxObject)
+	default:
+		return broken("%s can not be read", what)
+	}
+}
+
+// objectAt reads the indirect object that begins at off.
+func (f *file) objectAt(off int64) (object, error) {
+	what := "the object at byte " + strconv.FormatInt(off, 10)
+	for n := 1024; ; n *= 8 {
+		n = min(n, maxObject)
+		buf, err := f.window(off, n)
+		if err != nil {
+			return object{}, err
+		}
+		p := f.parser(buf, off+int64(len(buf)) == f.size)
+		obj, err := p.indirect()
+		if errors.Is(err, errShort) && n < maxObject {
+			continue
+		}
+		if err != nil {
+			return object{}, f.parseError(what, err)
+		}
+		obj.offset = off
+		obj.at = off + int64(obj.value.at)
+		if obj.stream >= 0 {
+			obj.stream += off
+		}
+		return obj, nil
+	}
+}
+
+// indirect reads "n g obj", the value, and looks whether a stream follows.
+func (p *parser) indirect() (object, error) {
+	num, err := p.value(0)
+	if err != nil {
+		return object{}, err
+	}
+	gen, err := p.value(0)
+	if err != nil {
+		return object{}, err
+	}
+	word, err := p.value(0)
+	if err != nil {
+		return object{}, err
+	}
+	if num.kind != kindInteger || gen.kind != kindInteger || gen.num < 0 || gen.num > 65535 || word.kind != kindKeyword || string(word.raw) != "obj" {
+		return object{}, errSyntax
+	}
+	obj := object{ref: ref{num: num.num, gen: uint16(gen.num)}, stream: -1}
+	if obj.value, err = p.value(0); err != nil {
+		return object{}, err
+	}
+	if obj.kind == kindKeyword {
+		if string(obj.raw) == "endobj" {
+			obj.value = value{}
+			return obj, nil
+		}
+		return object{}, errSyntax
+	}
+	after, err := p.value(0)
+	if errors.Is(err, errShort) {
+		return object{}, err
+	}
+	word = after // null after an error: a missing endobj does no harm
+	if word.kind != kindKeyword || obj.kind != kindDict || string(word.raw) != "stream" {
+		return obj, nil
+	}
+	if p.pos+2 > len(p.buf) {
+		return object{}, p.end()
+	}
+	if p.buf[p.pos] == '\r' {
+		p.pos++
+	}
+	if p.buf[p.pos] == '\n' {
+		p.pos++
+	}
+	obj.stream = int64(p.pos)
+	return obj, nil
+}
+
+// load reads the object that r names; a missing or free one is null.
+func (f *file) load(r ref) (object, error) {
+	null := object{ref: r, at: -1, stream: -1}
+	x, ok := f.xrefs[r.num]
+	if !ok || x.kind == xrefFree {
+		return null, nil
+	}
+	if x.kind == xrefCompressed {
+		if r.gen != 0 {
+			return null, nil
+		}
+		return f.compressed(r, x)
+	}
+	if x.gen != r.gen {
+		return null, nil
+	}
+	obj, err := f.objectAt(x.offset + f.base)
+	if err != nil {
+		return object{}, err
+	}
+	if obj.ref != r {
+		return object{}, broken("object %d is not where the file says", r.num)
+	}
+	return obj, nil
+}
+
+// resolve follows references until it meets a value.
+func (f *file) resolve(v value) (object, error) {
+	obj := object{value: v, at: -1, stream: -1}
+	for range maxChain {
+		r, ok := obj.value.ref()
+		if !ok {
+			return obj, nil
+		}
+		var err error
+		if obj, err = f.load(r); err != nil {
+			return object{}, err
+		}
+	}
+	return object{}, broken("references go in a circle")
+}
+
+// dictOf resolves v, which must be a dictionary.
+func (f *file) dictOf(v value, what string) (object, error) {
+	obj, err := f.resolve(v)
+	if err != nil {
+		return object{}, err
+	}
+	if obj.kind != kindDict {
+		return object{}, broken("%s is missing", what)
+	}
+	return obj, nil
+}
+
+// catalog reads the root of the document.
+func (f *file) catalog() (object, error) {
+	obj, err := f.dictOf(f.trailer.get("Root"), "the catalog")
+	if err != nil {
+		return object{}, err
+	}
+	if obj.ref.num == 0 {
+		return object{}, broken("the catalog is not an object of its own")
+	}
+	return obj, nil
+}
+
+// maxNumber is the highest object number in use.
+func (f *file) maxNumber() int64 {
+	var highest int64
+	for n := range f.xrefs {
+		highest = max(highest, n)
+	}
+	if size, ok := f.trailer.get("Size").integer(); ok {
+		highest = max(highest, size-1)
+	}
+	return highest
+}

@@ -1,0 +1,70 @@
+package pdf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"sync"
+
+	"github.com/pdfcpu/pdfcpu/pkg/api"
+	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu"
+	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu/model"
+)
+
+// withoutConfig keeps pdfcpu from writing its configuration to the home folder.
+var withoutConfig = sync.OnceFunc(api.DisableConfigDir)
+
+// secondOpinion lets pdfcpu read the whole file and compares its pages with ours:
+// a file that two readers understand differently could show a signer something else than others see.
+func secondOpinion(ctx context.Context, r io.ReaderAt, size int64, limits Limits, pages []page) error {
+	withoutConfig()
+	conf := model.NewDefaultConfiguration()
+	conf.Offline = true
+	conf.Cmd = model.LISTINFO
+	conf.Limits.MaxStreamBytes = size
+	conf.Limits.MaxDecodeBytes = limits.Decoded
+	conf.Limits.MaxObjectCount = maxObjectNumber
+	conf.Limits.MaxXRefEntries = 4 * limits.Objects
+	conf.Limits.MaxObjectStreamCount = limits.Objects
+	conf.Limits.MaxRecursionDepth = 2 * limits.Depth
+	doc, err := pdfcpu.ReadWithContext(ctx, io.NewSectionReader(r, 0, size), conf)
+	if err != nil {
+		return opinionError(ctx, err)
+	}
+	if doc.Encrypt != nil {
+		return fmt.Errorf("%w: remove the password and the restrictions and send it again", ErrEncrypted)
+	}
+	if err := doc.EnsurePageCount(); err != nil {
+		return opinionError(ctx, err)
+	}
+	bounds, err := doc.PageBoundaries(nil)
+	if err != nil {
+		return opinionError(ctx, err)
+	}
+	if doc.PageCount != len(pages) || len(bounds) != len(pages) {
+		return broken("its pages can be counted in two ways")
+	}
+	for i, b := range bounds {
+		if math.Mod(float64(b.Rot-pages[i].info.Rotate), 360) != 0 {
+			return broken("page %d can be read in two ways", i+1)
+		}
+	}
+	return nil
+}
+
+// opinionError turns an error of pdfcpu into one of ours; its text may quote the
+// document and is left out.
+func opinionError(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, pdfcpu.ErrWrongPassword), errors.Is(err, pdfcpu.ErrEncrypted):
+		return fmt.Errorf("%w: remove the password and the restrictions and send it again", ErrEncrypted)
+	case errors.Is(err, model.ErrMaxRecursionDepthExceeded):
+		return tooComplex("it nests too deeply")
+	default:
+		return broken("a second reader can not read it")
+	}
+}

@@ -1,0 +1,272 @@
+package pdf
+
+import (
+	"errors"
+	"strconv"
+)
+
+var (
+	// errShort means that the value goes on behind the end of the buffer.
+	errShort = errors.New("value continues")
+	// errSyntax means that the bytes are no PDF value.
+	errSyntax = errors.New("syntax error")
+	// errDepth means that values are nested too deeply.
+	errDepth = errors.New("values nested too deeply")
+	// errValues means that there are more values than allowed.
+	errValues = errors.New("too many values")
+)
+
+// parser reads values from a buffer.
+type parser struct {
+	buf    []byte
+	pos    int
+	final  bool // the buffer holds everything: its end is no reason to ask for more
+	budget *int // values that may still be read
+	depth  int  // deepest nesting
+}
+
+func isSpace(c byte) bool {
+	return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\f' || c == 0
+}
+
+func isDelimiter(c byte) bool {
+	switch c {
+	case '(', ')', '<', '>', '[', ']', '{', '}', '/', '%':
+		return true
+	}
+	return false
+}
+
+// skip passes white space and comments.
+func (p *parser) skip() {
+	for p.pos < len(p.buf) {
+		c := p.buf[p.pos]
+		switch {
+		case isSpace(c):
+			p.pos++
+		case c == '%':
+			for p.pos < len(p.buf) && p.buf[p.pos] != '\n' && p.buf[p.pos] != '\r' {
+				p.pos++
+			}
+		default:
+			return
+		}
+	}
+}
+
+// end is the error for a value that meets the end of the buffer.
+func (p *parser) end() error {
+	if p.final {
+		return errSyntax
+	}
+	return errShort
+}
+
+// value reads the next value. Keywords such as endobj are values of kindKeyword.
+func (p *parser) value(depth int) (value, error) {
+	if depth > p.depth {
+		return value{}, errDepth
+	}
+	if *p.budget--; *p.budget < 0 {
+		return value{}, errValues
+	}
+	p.skip()
+	if p.pos >= len(p.buf) {
+		return value{}, p.end()
+	}
+	start := p.pos
+	v, err := p.sort(depth)
+	if err != nil {
+		return value{}, err
+	}
+	v.at = start
+	v.raw = p.buf[start:p.pos:p.pos]
+	return v, nil
+}
+
+func (p *parser) sort(depth int) (value, error) {
+	switch c := p.buf[p.pos]; {
+	case c == '/':
+		p.pos++
+		if err := p.regular(); err != nil {
+			return value{}, err
+		}
+		return value{kind: kindName}, nil
+	case c == '(':
+		return value{kind: kindString}, p.literal()
+	case c == '[':
+		return p.array(depth)
+	case c == '<':
+		if p.pos+1 >= len(p.buf) {
+			return value{}, p.end()
+		}
+		if p.buf[p.pos+1] == '<' {
+			return p.dictionary(depth)
+		}
+		return value{kind: kindHexString}, p.hexString()
+	case c == '+' || c == '-' || c == '.' || c >= '0' && c <= '9':
+		return p.numeric()
+	case isDelimiter(c):
+		return value{}, errSyntax
+	default:
+		start := p.pos
+		if err := p.regular(); err != nil {
+			return value{}, err
+		}
+		switch string(p.buf[start:p.pos]) {
+		case "null":
+			return value{kind: kindNull}, nil
+		case "true":
+			return value{kind: kindBool, num: 1}, nil
+		case "false":
+			return value{kind: kindBool}, nil
+		}
+		return value{kind: kindKeyword}, nil
+	}
+}
+
+// regular passes regular characters up to the next delimiter.
+func (p *parser) regular() error {
+	for p.pos < len(p.buf) {
+		if c := p.buf[p.pos]; isSpace(c) || isDelimiter(c) {
+			return nil
+		}
+		p.pos++
+	}
+	if p.final {
+		return nil
+	}
+	return errShort
+}
+
+func (p *parser) literal() error {
+	level := 0
+	for ; p.pos < len(p.buf); p.pos++ {
+		switch p.buf[p.pos] {
+		case '\\':
+			p.pos++
+		case '(':
+			level++
+		case ')':
+			if level--; level == 0 {
+				p.pos++
+				return nil
+			}
+		}
+	}
+	return p.end()
+}
+
+func (p *parser) hexString() error {
+	for p.pos++; p.pos < len(p.buf); p.pos++ {
+		c := p.buf[p.pos]
+		switch {
+		case c == '>':
+			p.pos++
+			return nil
+		case isSpace(c), c >= '0' && c <= '9', c >= 'a' && c <= 'f', c >= 'A' && c <= 'F':
+		default:
+			return errSyntax
+		}
+	}
+	return p.end()
+}
+
+// numeric reads a number, or a reference when two integers and R follow one another.
+func (p *parser) numeric() (value, error) {
+	start := p.pos
+	if err := p.regular(); err != nil {
+		return value{}, err
+	}
+	text := string(p.buf[start:p.pos])
+	n, failure := strconv.ParseInt(text, 10, 64)
+	if failure != nil {
+		return value{kind: kindReal}, nil //nolint:nilerr // what is no integer is a real, which is parsed when it is used
+	}
+	if n < 0 || text[0] == '+' {
+		return value{kind: kindInteger, num: n}, nil
+	}
+	return p.reference(n)
+}
+
+func (p *parser) reference(n int64) (value, error) {
+	after := p.pos
+	plain := value{kind: kindInteger, num: n}
+	p.skip()
+	start := p.pos
+	for p.pos < len(p.buf) && p.buf[p.pos] >= '0' && p.buf[p.pos] <= '9' {
+		p.pos++
+	}
+	if p.pos < len(p.buf) && (p.pos == start || p.pos-start > 5 || !isSpace(p.buf[p.pos])) {
+		p.pos = after
+		return plain, nil
+	}
+	gen, err := strconv.ParseUint(string(p.buf[start:p.pos]), 10, 16)
+	p.skip()
+	switch {
+	case p.pos+1 >= len(p.buf) && !p.final:
+		return value{}, errShort
+	case err == nil && p.pos < len(p.buf) && p.buf[p.pos] == 'R' &&
+		(p.pos+1 >= len(p.buf) || isSpace(p.buf[p.pos+1]) || isDelimiter(p.buf[p.pos+1])):
+		p.pos++
+		return value{kind: kindRef, num: n, gen: uint16(gen)}, nil
+	}
+	p.pos = after
+	return plain, nil
+}
+
+func (p *parser) array(depth int) (value, error) {
+	p.pos++
+	v := value{kind: kindArray}
+	for {
+		p.skip()
+		if p.pos >= len(p.buf) {
+			return value{}, p.end()
+		}
+		if p.buf[p.pos] == ']' {
+			p.pos++
+			return v, nil
+		}
+		item, err := p.value(depth + 1)
+		if err != nil {
+			return value{}, err
+		}
+		if item.kind == kindKeyword {
+			return value{}, errSyntax
+		}
+		v.list = append(v.list, item)
+	}
+}
+
+func (p *parser) dictionary(depth int) (value, error) {
+	p.pos += 2
+	d := &dict{}
+	for {
+		p.skip()
+		if p.pos+1 >= len(p.buf) {
+			return value{}, p.end()
+		}
+		if p.buf[p.pos] == '>' {
+			if p.buf[p.pos+1] != '>' {
+				return value{}, errSyntax
+			}
+			p.pos += 2
+			return value{kind: kindDict, dict: d}, nil
+		}
+		key, err := p.value(depth + 1)
+		if err != nil {
+			return value{}, err
+		}
+		if key.kind != kindName {
+			return value{}, errSyntax
+		}
+		val, err := p.value(depth + 1)
+		if err != nil {
+			return value{}, err
+		}
+		if val.kind == kindKeyword {
+			return value{}, errSyntax
+		}
+		d.entries = append(d.entries, entry{key: key.name(), rawKey: key.raw, val: val})
+	}
+}

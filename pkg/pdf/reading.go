@@ -1,0 +1,25 @@
+package pdf
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+)
+
+func bufioReader(b []byte) *bufio.Reader {
+	return bufio.NewReaderSize(bytes.NewReader(b), 512)
+}
+
+// contextReader ends reading when the context ends.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}

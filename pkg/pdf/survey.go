@@ -1,0 +1,122 @@
+package pdf
+
+import (
+	"bytes"
+	"slices"
+)
+
+// survey reads every object once without keeping it, so that what the second
+// reader is going to build is known to be bounded: each object is where the file says,
+// all values together and all object streams together are within limits, and no
+// bytes are claimed by several streams.
+func (f *file) survey() error {
+	type place struct{ num, offset int64 }
+	var inUse []place
+	streams := map[int64]bool{}
+	for num, x := range f.xrefs {
+		switch x.kind {
+		case xrefInUse:
+			inUse = append(inUse, place{num, x.offset + f.base})
+		case xrefCompressed:
+			streams[x.offset] = true
+		case xrefFree:
+		}
+	}
+	slices.SortFunc(inUse, func(a, b place) int { return int(min(max(a.offset-b.offset, -1), 1)) })
+	s := surveyor{file: f}
+	for _, p := range inUse {
+		if err := s.object(p.num, p.offset); err != nil {
+			return err
+		}
+	}
+	for num := range streams {
+		if err := s.objectStream(num); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type surveyor struct {
+	file *file
+	buf  []byte // the last window, shared by neighbours
+	from int64
+	end  int64 // end of the last stream
+}
+
+// object checks the object with that number at the offset.
+func (s *surveyor) object(num, offset int64) error {
+	f := s.file
+	obj, err := s.read(offset)
+	if err != nil {
+		return err
+	}
+	if obj.ref.num != num || obj.ref.gen != f.xrefs[num].gen {
+		return broken("object %d is not where the file says", num)
+	}
+	if obj.stream < 0 {
+		return nil
+	}
+	n, err := f.streamLength(obj)
+	if err != nil {
+		return err
+	}
+	if offset < s.end {
+		return broken("object %d lies inside of another", num)
+	}
+	s.end = obj.stream + n
+	after, err := f.window(s.end, int(min(32, f.size-s.end)))
+	if err != nil {
+		return err
+	}
+	if !bytes.Contains(after, []byte("endstream")) {
+		return broken("the stream of object %d has a wrong length", num)
+	}
+	if typ := obj.dict.get("Type").name(); typ == "ObjStm" || typ == "XRef" {
+		return nil // counted when it is read
+	}
+	return f.measure(obj, n)
+}
+
+// read parses the object at the offset, out of the last window where it can.
+func (s *surveyor) read(offset int64) (object, error) {
+	const ahead = 64 << 10
+	f := s.file
+	if offset < s.from || offset >= s.from+int64(len(s.buf)) {
+		buf, err := f.window(offset, ahead)
+		if err != nil {
+			return object{}, err
+		}
+		s.buf, s.from = buf, offset
+	}
+	budget := f.budget
+	part := s.buf[offset-s.from:]
+	obj, err := f.parser(part, offset+int64(len(part)) == f.size).indirect()
+	if err != nil {
+		f.budget = budget
+		return f.objectAt(offset)
+	}
+	obj.offset = offset
+	if obj.stream >= 0 {
+		obj.stream += offset
+	}
+	return obj, nil
+}
+
+// objectStream checks the values of an object stream.
+func (s *surveyor) objectStream(num int64) error {
+	f := s.file
+	stream, err := f.objects(num)
+	if err != nil {
+		return err
+	}
+	for i, off := range stream.offsets {
+		if i%1024 == 0 && f.ctx.Err() != nil {
+			return f.ctx.Err()
+		}
+		if _, err := f.parser(stream.data[off:], true).value(0); err != nil {
+			return f.parseError("an object in an object stream", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,320 @@
+package pdf
+
+import (
+	"bytes"
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"unicode/utf16"
+)
+
+// kind is the type of a PDF value.
+type kind uint8
+
+const (
+	kindNull kind = iota
+	kindBool
+	kindInteger
+	kindReal
+	kindString
+	kindHexString
+	kindName
+	kindArray
+	kindDict
+	kindRef
+	kindKeyword
+)
+
+// value is one PDF value. raw holds its bytes as they stand in the file, so that
+// what is copied into an update is copied unchanged.
+type value struct {
+	raw  []byte
+	list []value
+	dict *dict
+	num  int64 // integer value or object number
+	at   int   // offset of raw in the parsed buffer
+	gen  uint16
+	kind kind
+}
+
+// entry is one key of a dictionary with its value.
+type entry struct {
+	key    string
+	rawKey []byte
+	val    value
+}
+
+// dict is a dictionary in file order.
+type dict struct {
+	entries []entry
+}
+
+// get returns the value of key, null when it is missing. The last of repeated keys wins.
+func (d *dict) get(key string) value {
+	if d == nil {
+		return value{}
+	}
+	for _, e := range slices.Backward(d.entries) {
+		if e.key == key {
+			return e.val
+		}
+	}
+	return value{}
+}
+
+// repeats tells whether a key stands in the dictionary twice.
+func (d *dict) repeats() bool {
+	seen := make(map[string]bool, len(d.entries))
+	for _, e := range d.entries {
+		if seen[e.key] {
+			return true
+		}
+		seen[e.key] = true
+	}
+	return false
+}
+
+// with returns the bytes of the dictionary with some keys set; a nil value removes the key.
+// Everything else is copied as it stands.
+func (d *dict) with(sets ...set) []byte {
+	var out bytes.Buffer
+	out.WriteString("<<")
+	for _, e := range d.entries {
+		if indexOf(sets, e.key) >= 0 {
+			continue
+		}
+		out.Write(e.rawKey)
+		out.WriteByte(' ')
+		out.Write(e.val.raw)
+		out.WriteByte('\n')
+	}
+	for _, s := range sets {
+		if s.value == nil {
+			continue
+		}
+		out.WriteString("/" + s.key + " ")
+		out.Write(s.value)
+		out.WriteByte('\n')
+	}
+	out.WriteString(">>")
+	return out.Bytes()
+}
+
+// set is a change to a dictionary.
+type set struct {
+	key   string
+	value []byte
+}
+
+func indexOf(sets []set, key string) int {
+	for i, s := range sets {
+		if s.key == key {
+			return i
+		}
+	}
+	return -1
+}
+
+// ref is the address of an indirect object.
+type ref struct {
+	num int64
+	gen uint16
+}
+
+func (r ref) bytes() []byte {
+	out := strconv.AppendInt(nil, r.num, 10)
+	out = append(out, ' ')
+	out = strconv.AppendInt(out, int64(r.gen), 10)
+	return append(out, " R"...)
+}
+
+func (v value) ref() (ref, bool) {
+	return ref{num: v.num, gen: v.gen}, v.kind == kindRef
+}
+
+// name returns the decoded name, empty for other values.
+func (v value) name() string {
+	if v.kind != kindName {
+		return ""
+	}
+	return decodeName(v.raw)
+}
+
+func decodeName(raw []byte) string {
+	raw = raw[1:]
+	if bytes.IndexByte(raw, '#') < 0 {
+		return string(raw)
+	}
+	out := make([]byte, 0, len(raw))
+	for i := 0; i < len(raw); i++ {
+		if raw[i] == '#' && i+2 < len(raw) {
+			if b, err := strconv.ParseUint(string(raw[i+1:i+3]), 16, 8); err == nil {
+				out = append(out, byte(b))
+				i += 2
+				continue
+			}
+		}
+		out = append(out, raw[i])
+	}
+	return string(out)
+}
+
+// integer returns the value of an integer.
+func (v value) integer() (int64, bool) {
+	return v.num, v.kind == kindInteger
+}
+
+// number returns the value of an integer or a real.
+func (v value) number() (float64, bool) {
+	switch v.kind {
+	case kindInteger:
+		return float64(v.num), true
+	case kindReal:
+		f, err := strconv.ParseFloat(string(v.raw), 64)
+		return f, err == nil
+	default:
+		return 0, false
+	}
+}
+
+// bytes returns the decoded bytes of a string.
+func (v value) bytes() []byte {
+	switch v.kind {
+	case kindHexString:
+		return decodeHex(v.raw)
+	case kindString:
+		return decodeLiteral(v.raw)
+	default:
+		return nil
+	}
+}
+
+func decodeHex(raw []byte) []byte {
+	digits := make([]byte, 0, len(raw))
+	for _, c := range raw[1 : len(raw)-1] {
+		if !isSpace(c) {
+			digits = append(digits, c)
+		}
+	}
+	if len(digits)%2 == 1 {
+		digits = append(digits, '0')
+	}
+	n, err := hex.Decode(digits, digits)
+	if err != nil {
+		return digits[:n]
+	}
+	return digits[:n]
+}
+
+func decodeLiteral(raw []byte) []byte {
+	raw = raw[1 : len(raw)-1]
+	out := make([]byte, 0, len(raw))
+	for i := 0; i < len(raw); i++ {
+		c := raw[i]
+		if c == '\r' {
+			if i+1 < len(raw) && raw[i+1] == '\n' {
+				i++
+			}
+			out = append(out, '\n')
+			continue
+		}
+		if c != '\\' || i+1 >= len(raw) {
+			out = append(out, c)
+			continue
+		}
+		i++
+		var skip int
+		out, skip = appendEscape(out, raw[i:])
+		i += skip
+	}
+	return out
+}
+
+// appendEscape decodes the escape whose bytes after the backslash are rest, and
+// says how many bytes beyond the first it took.
+func appendEscape(out, rest []byte) ([]byte, int) {
+	switch c := rest[0]; {
+	case c == 'n':
+		return append(out, '\n'), 0
+	case c == 'r':
+		return append(out, '\r'), 0
+	case c == 't':
+		return append(out, '\t'), 0
+	case c == 'b':
+		return append(out, '\b'), 0
+	case c == 'f':
+		return append(out, '\f'), 0
+	case c == '\n':
+		return out, 0
+	case c == '\r':
+		if len(rest) > 1 && rest[1] == '\n' {
+			return out, 1
+		}
+		return out, 0
+	case c >= '0' && c <= '7':
+		n, code := 0, 0
+		for n < 3 && n < len(rest) && rest[n] >= '0' && rest[n] <= '7' {
+			code = code*8 + int(rest[n]-'0')
+			n++
+		}
+		return append(out, byte(code)), n - 1
+	default:
+		return append(out, c), 0
+	}
+}
+
+// text returns a text string (PDFDocEncoding, UTF-16 or UTF-8) as UTF-8.
+func (v value) text() string {
+	b := v.bytes()
+	switch {
+	case bytes.HasPrefix(b, []byte{0xFE, 0xFF}):
+		return decodeUTF16(b[2:], true)
+	case bytes.HasPrefix(b, []byte{0xFF, 0xFE}):
+		return decodeUTF16(b[2:], false)
+	case bytes.HasPrefix(b, []byte{0xEF, 0xBB, 0xBF}):
+		return string(bytes.ToValidUTF8(b[3:], []byte("\uFFFD")))
+	}
+	out := make([]rune, len(b))
+	for i, c := range b {
+		out[i] = rune(c)
+	}
+	return string(out)
+}
+
+func decodeUTF16(b []byte, big bool) string {
+	units := make([]uint16, 0, len(b)/2)
+	for i := 0; i+1 < len(b); i += 2 {
+		if big {
+			units = append(units, uint16(b[i])<<8|uint16(b[i+1]))
+		} else {
+			units = append(units, uint16(b[i+1])<<8|uint16(b[i]))
+		}
+	}
+	return string(utf16.Decode(units))
+}
+
+// textString encodes s as a PDF text string.
+func textString(s string) []byte {
+	ascii := true
+	for _, r := range s {
+		if r > 126 || r < 32 {
+			ascii = false
+			break
+		}
+	}
+	if !ascii {
+		out := []byte("<FEFF")
+		for _, u := range utf16.Encode([]rune(s)) {
+			out = append(out, "0123456789ABCDEF"[u>>12], "0123456789ABCDEF"[u>>8&15], "0123456789ABCDEF"[u>>4&15], "0123456789ABCDEF"[u&15])
+		}
+		return append(out, '>')
+	}
+	out := []byte{'('}
+	for i := range len(s) {
+		if s[i] == '(' || s[i] == ')' || s[i] == '\\' {
+			out = append(out, '\\')
+		}
+		out = append(out, s[i])
+	}
+	return append(out, ')')
+}

@@ -1,0 +1,119 @@
+// Package provider describes what performs assignments: the signature book of the bus
+// and the providers of others.
+//
+// It promises that a task which a provider cannot perform is refused with the field
+// and a sentence that says why, so that nothing is ever made weaker in silence. It does
+// not perform anything and does not choose between providers.
+package provider
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"signbus.dev/pkg/contract"
+)
+
+// Format is the form of a signature.
+type Format string
+
+// The formats.
+const (
+	// PAdES is a signature inside a PDF.
+	PAdES Format = "PAdES"
+	// CAdES is a signature around a file of any kind.
+	CAdES Format = "CAdES"
+)
+
+// formatOf is the format that a trust level asks for.
+func formatOf(trust contract.TrustLevel) Format {
+	if trust == contract.TrustDigitalP7M {
+		return CAdES
+	}
+	return PAdES
+}
+
+// Capabilities is what a provider declares about itself. What is not listed it cannot do.
+type Capabilities struct {
+	// Name is how a task names the provider.
+	Name string
+	// Levels are the baseline levels, such as B-T.
+	Levels []string
+	// Formats are the signature formats.
+	Formats []Format
+	// TrustLevels are those of the envelopes that it can work on.
+	TrustLevels []contract.TrustLevel
+	// ActionTypes is what people can do with it.
+	ActionTypes []contract.ActionType
+	// CertTypes are the certificates that people can sign with.
+	CertTypes []contract.CertType
+	// Automatic says that it can sign in the name of a person who is not there.
+	Automatic bool
+	// Seal says that it can sign with the customer's own certificate.
+	Seal bool
+	// PerAssignment says that a job is one assignment; else it is a whole process.
+	PerAssignment bool
+}
+
+// SignatureBookName is the name of the provider of the bus itself.
+const SignatureBookName = "signature-book"
+
+// SignatureBook returns what the provider of the bus itself can do.
+func SignatureBook() Capabilities {
+	return Capabilities{
+		Name:          SignatureBookName,
+		Levels:        []string{contract.LevelBB, contract.LevelBT},
+		Formats:       []Format{PAdES},
+		TrustLevels:   []contract.TrustLevel{contract.TrustInternalPDF, contract.TrustDigitalPDF},
+		ActionTypes:   []contract.ActionType{contract.ActionSign, contract.ActionApprove, contract.ActionView},
+		CertTypes:     []contract.CertType{contract.CertInternal, contract.CertRemote},
+		Automatic:     true,
+		Seal:          true,
+		PerAssignment: true,
+	}
+}
+
+// Check returns a [contract.Error] with the code not_supported for the first thing in
+// the task that the provider cannot do, nil when it can do all. path is where the task
+// stands in the request; level is the signature level that was chosen for it.
+func (c Capabilities) Check(path string, trust contract.TrustLevel, level string, task contract.Task) error {
+	switch {
+	case !slices.Contains(c.TrustLevels, trust):
+		return c.cannot("envelope.trustLevelCode", "works on envelopes of trust level %s", list(c.TrustLevels))
+	case !slices.Contains(c.Formats, formatOf(trust)):
+		return c.cannot("envelope.trustLevelCode", "makes signatures of format %s", list(c.Formats))
+	case !slices.Contains(c.Levels, level):
+		return c.cannot(path+".confString.signatureLevel", "makes signatures of level %s", list(c.Levels))
+	case task.Action == contract.TaskAutoSign && !c.Automatic:
+		return c.cannot(path+".action", "does not sign automatically; give the task another provider")
+	case task.Action == contract.TaskSeal && !c.Seal:
+		return c.cannot(path+".action", "does not seal; give the task another provider")
+	case task.CertType != "" && !slices.Contains(c.CertTypes, task.CertType):
+		return c.cannot(path+".certType", "works with certificates of type %s", list(c.CertTypes))
+	}
+	for i, a := range task.ActionDefs {
+		if !slices.Contains(c.ActionTypes, a.Type) {
+			return c.cannot(fmt.Sprintf("%s.actionDefs[%d].type", path, i), "performs actions of type %s", list(c.ActionTypes))
+		}
+	}
+	return nil
+}
+
+func (c Capabilities) cannot(path, format string, args ...any) error {
+	return &contract.Error{
+		Code: contract.CodeNotSupported, Path: path,
+		Message: fmt.Sprintf("the provider %s %s", c.Name, fmt.Sprintf(format, args...)),
+	}
+}
+
+// list joins what is possible for a sentence.
+func list[T ~string](values []T) string {
+	words := make([]string, len(values))
+	for i, v := range values {
+		words[i] = string(v)
+	}
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}

@@ -1,0 +1,88 @@
+package provider_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"signbus.dev/pkg/contract"
+	"signbus.dev/pkg/provider"
+)
+
+const path = "envelope.procDef.tasks[2]"
+
+func task(change func(*contract.Task)) contract.Task {
+	t := contract.Task{
+		Type: contract.TaskHuman, Action: contract.TaskWork, CertType: contract.CertInternal,
+		ActionDefs: []contract.ActionDef{{Type: contract.ActionSign}, {Type: contract.ActionView}},
+	}
+	if change != nil {
+		change(&t)
+	}
+	return t
+}
+
+func TestCheckAdmitsWhatIsDeclared(t *testing.T) {
+	t.Parallel()
+	book := provider.SignatureBook()
+	for _, trust := range []contract.TrustLevel{contract.TrustInternalPDF, contract.TrustDigitalPDF} {
+		for _, level := range []string{contract.LevelBB, contract.LevelBT} {
+			require.NoError(t, book.Check(path, trust, level, task(nil)))
+		}
+	}
+	seal := task(func(t *contract.Task) {
+		t.Type, t.Action, t.CertType, t.ActionDefs = contract.TaskAutomatic, contract.TaskSeal, "", t.ActionDefs[:1]
+	})
+	require.NoError(t, book.Check(path, contract.TrustInternalPDF, contract.LevelBT, seal))
+}
+
+func TestCheckSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	nothingAlone := provider.SignatureBook()
+	nothingAlone.Automatic, nothingAlone.Seal = false, false
+	cades := provider.SignatureBook()
+	cades.Formats = []provider.Format{provider.CAdES}
+	for name, c := range map[string]struct {
+		provider provider.Capabilities
+		trust    contract.TrustLevel
+		level    string
+		task     contract.Task
+		want     string
+	}{
+		"trust level": {
+			provider.SignatureBook(), contract.TrustFEA, contract.LevelBT, task(nil),
+			"envelope.trustLevelCode: the provider signature-book works on envelopes of trust level INTERNAL_PDF or DIGITAL_PDF",
+		},
+		"format": {
+			cades, contract.TrustInternalPDF, contract.LevelBT, task(nil),
+			"envelope.trustLevelCode: the provider signature-book makes signatures of format CAdES",
+		},
+		"level": {
+			provider.SignatureBook(), contract.TrustInternalPDF, "B-LTA", task(nil),
+			path + ".confString.signatureLevel: the provider signature-book makes signatures of level B-B or B-T",
+		},
+		"automatic": {
+			nothingAlone, contract.TrustInternalPDF, contract.LevelBT, task(func(t *contract.Task) { t.Action = contract.TaskAutoSign }),
+			path + ".action: the provider signature-book does not sign automatically; give the task another provider",
+		},
+		"seal": {
+			nothingAlone, contract.TrustInternalPDF, contract.LevelBT, task(func(t *contract.Task) { t.Action = contract.TaskSeal }),
+			path + ".action: the provider signature-book does not seal; give the task another provider",
+		},
+		"certificate": {
+			provider.SignatureBook(), contract.TrustInternalPDF, contract.LevelBT, task(func(t *contract.Task) { t.CertType = contract.CertToken }),
+			path + ".certType: the provider signature-book works with certificates of type I or R",
+		},
+		"action": {
+			provider.SignatureBook(), contract.TrustInternalPDF, contract.LevelBT, task(func(t *contract.Task) { t.ActionDefs[1].Type = contract.ActionInitial }),
+			path + ".actionDefs[1].type: the provider signature-book performs actions of type S, A or V",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := c.provider.Check(path, c.trust, c.level, c.task)
+			require.EqualError(t, err, c.want)
+			require.Equal(t, contract.CodeNotSupported, contract.CodeOf(err))
+		})
+	}
+}

@@ -1,0 +1,265 @@
+package cms
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	_ "crypto/sha256" // SHA-256 by crypto.Hash.
+	_ "crypto/sha512" // SHA-384 and SHA-512 by crypto.Hash.
+	"encoding/asn1"
+	"fmt"
+	"io"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+)
+
+// RSA keys outside these bounds are refused: shorter ones are weak, and a
+// longer modulus in a hostile file would buy minutes of our time.
+const (
+	minRSABits = 2048
+	maxRSABits = 8192
+)
+
+var (
+	oidRSA     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
+	oidPSS     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
+	oidMGF1    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 8}
+	oidECKey   = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
+	oidEd25519 = asn1.ObjectIdentifier{1, 3, 101, 112}
+)
+
+// hashes lists what is accepted; SHA-1 and MD5 are left out on purpose.
+var hashes = []struct {
+	hash            crypto.Hash
+	oid, rsa, ecdsa asn1.ObjectIdentifier
+}{
+	{
+		crypto.SHA256, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1},
+		asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}, asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2},
+	},
+	{
+		crypto.SHA384, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 2},
+		asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 12}, asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 3},
+	},
+	{
+		crypto.SHA512, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 3},
+		asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 13}, asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 4},
+	},
+}
+
+// HashOID is the object identifier of SHA-256, SHA-384 or SHA-512; ok is false for any other hash.
+func HashOID(h crypto.Hash) (oid asn1.ObjectIdentifier, ok bool) { return hashOID(h) }
+
+// HashByOID is the reverse of HashOID.
+func HashByOID(oid asn1.ObjectIdentifier) (h crypto.Hash, ok bool) { return hashByOID(oid) }
+
+func hashOID(h crypto.Hash) (asn1.ObjectIdentifier, bool) {
+	for _, known := range hashes {
+		if known.hash == h {
+			return known.oid, true
+		}
+	}
+	return nil, false
+}
+
+func hashByOID(oid asn1.ObjectIdentifier) (crypto.Hash, bool) {
+	for _, known := range hashes {
+		if known.oid.Equal(oid) {
+			return known.hash, true
+		}
+	}
+	return 0, false
+}
+
+func sum(h crypto.Hash, data []byte) []byte {
+	state := h.New()
+	state.Write(data)
+	return state.Sum(nil)
+}
+
+// HashFor is the hash that Sign expects in Request.Digest for a key: SHA-512 for Ed25519 (RFC 8419), else SHA-256.
+func HashFor(public crypto.PublicKey) crypto.Hash {
+	if _, ok := public.(ed25519.PublicKey); ok {
+		return crypto.SHA512
+	}
+	return crypto.SHA256
+}
+
+// scheme is how one key signs: the hash of the content and of the attributes, and the algorithm's name.
+type scheme struct {
+	hash      crypto.Hash
+	algorithm asn1.ObjectIdentifier
+	null      bool // RSA wants NULL parameters, the others want none.
+	whole     bool // Ed25519 signs the attributes themselves and not their digest.
+}
+
+func schemeFor(public crypto.PublicKey, hash crypto.Hash) (scheme, error) {
+	if err := checkKey(public); err != nil {
+		return scheme{}, err
+	}
+	if hash == 0 {
+		hash = HashFor(public)
+	}
+	if _, ok := hashOID(hash); !ok {
+		return scheme{}, fmt.Errorf("hash %d: %w", hash, ErrUnsupported)
+	}
+	switch public.(type) {
+	case *rsa.PublicKey:
+		return scheme{hash: hash, algorithm: oidRSA, null: true}, nil
+	case *ecdsa.PublicKey:
+		for _, known := range hashes {
+			if known.hash == hash {
+				return scheme{hash: hash, algorithm: known.ecdsa}, nil
+			}
+		}
+	case ed25519.PublicKey:
+		if hash == crypto.SHA512 {
+			return scheme{hash: hash, algorithm: oidEd25519, whole: true}, nil
+		}
+	}
+	return scheme{}, fmt.Errorf("%s with %T: %w", hash, public, ErrUnsupported)
+}
+
+func checkKey(public crypto.PublicKey) error {
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		if bits := key.N.BitLen(); bits < minRSABits || bits > maxRSABits {
+			return fmt.Errorf("RSA key of %d bits: %w", bits, ErrUnsupported)
+		}
+	case *ecdsa.PublicKey:
+		if key.Curve != elliptic.P256() && key.Curve != elliptic.P384() && key.Curve != elliptic.P521() {
+			return fmt.Errorf("elliptic curve %s: %w", key.Curve.Params().Name, ErrUnsupported)
+		}
+	case ed25519.PublicKey:
+	default:
+		return fmt.Errorf("key %T: %w", public, ErrUnsupported)
+	}
+	return nil
+}
+
+func (s scheme) sign(random io.Reader, signer crypto.Signer, attributes []byte) ([]byte, error) {
+	if s.whole {
+		return signer.Sign(random, attributes, crypto.Hash(0))
+	}
+	return signer.Sign(random, sum(s.hash, attributes), s.hash)
+}
+
+// verifyValue checks a signature value over the DER of the signed attributes.
+func verifyValue(public crypto.PublicKey, algorithm algorithm, hash crypto.Hash, attributes, value []byte) error {
+	if err := checkKey(public); err != nil {
+		return err
+	}
+	digest := sum(hash, attributes)
+	valid := false
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		if algorithm.oid.Equal(oidPSS) {
+			options, err := pssOptions(algorithm.parameters, hash)
+			if err != nil {
+				return err
+			}
+			valid = rsa.VerifyPSS(key, hash, digest, value, options) == nil
+			break
+		}
+		if !algorithm.isRSA(hash) {
+			return algorithm.unsupported()
+		}
+		valid = rsa.VerifyPKCS1v15(key, hash, digest, value) == nil
+	case *ecdsa.PublicKey:
+		if !algorithm.isECDSA(hash) {
+			return algorithm.unsupported()
+		}
+		valid = ecdsa.VerifyASN1(key, digest, value)
+	case ed25519.PublicKey:
+		if !algorithm.oid.Equal(oidEd25519) || hash != crypto.SHA512 {
+			return algorithm.unsupported()
+		}
+		valid = ed25519.Verify(key, attributes, value)
+	}
+	if !valid {
+		return ErrSignature
+	}
+	return nil
+}
+
+// algorithm is a parsed AlgorithmIdentifier.
+type algorithm struct {
+	oid        asn1.ObjectIdentifier
+	parameters cryptobyte.String
+}
+
+func (a algorithm) unsupported() error {
+	return fmt.Errorf("signature algorithm %s: %w", a.oid, ErrUnsupported)
+}
+
+// isRSA tells whether the name means PKCS #1 v1.5 with this hash; the bare key name leaves the hash to digestAlgorithm.
+func (a algorithm) isRSA(hash crypto.Hash) bool {
+	if a.oid.Equal(oidRSA) {
+		return true
+	}
+	for _, known := range hashes {
+		if known.rsa.Equal(a.oid) {
+			return known.hash == hash
+		}
+	}
+	return false
+}
+
+func (a algorithm) isECDSA(hash crypto.Hash) bool {
+	if a.oid.Equal(oidECKey) {
+		return true
+	}
+	for _, known := range hashes {
+		if known.ecdsa.Equal(a.oid) {
+			return known.hash == hash
+		}
+	}
+	return false
+}
+
+func readAlgorithm(s *cryptobyte.String, out *algorithm) bool {
+	var body cryptobyte.String
+	if !s.ReadASN1(&body, cbasn1.SEQUENCE) || !body.ReadASN1ObjectIdentifier(&out.oid) {
+		return false
+	}
+	out.parameters = body
+	return true
+}
+
+// pssOptions reads RSASSA-PSS-params (RFC 4055) and asks that both hashes are the digest's.
+func pssOptions(parameters cryptobyte.String, hash crypto.Hash) (*rsa.PSSOptions, error) {
+	var body, field cryptobyte.String
+	if !parameters.ReadASN1(&body, cbasn1.SEQUENCE) {
+		return nil, fmt.Errorf("RSA-PSS without parameters: %w", ErrUnsupported)
+	}
+	var digest, mask algorithm
+	if !body.ReadASN1(&field, cbasn1.Tag(0).Constructed().ContextSpecific()) || !readAlgorithm(&field, &digest) {
+		return nil, fmt.Errorf("RSA-PSS with SHA-1: %w", ErrUnsupported)
+	}
+	if !body.ReadASN1(&field, cbasn1.Tag(1).Constructed().ContextSpecific()) || !readAlgorithm(&field, &mask) || !mask.oid.Equal(oidMGF1) {
+		return nil, fmt.Errorf("RSA-PSS mask function: %w", ErrUnsupported)
+	}
+	var maskHash algorithm
+	if !readAlgorithm(&mask.parameters, &maskHash) {
+		return nil, fmt.Errorf("RSA-PSS mask function: %w", ErrUnsupported)
+	}
+	for _, a := range []algorithm{digest, maskHash} {
+		if h, ok := hashByOID(a.oid); !ok || h != hash {
+			return nil, fmt.Errorf("RSA-PSS with mixed hashes: %w", ErrUnsupported)
+		}
+	}
+	salt := 20
+	if body.ReadOptionalASN1(&field, new(bool), cbasn1.Tag(2).Constructed().ContextSpecific()) && len(field) > 0 {
+		if !field.ReadASN1Integer(&salt) || salt < 0 || salt > maxRSABits/8 {
+			return nil, fmt.Errorf("RSA-PSS salt: %w", ErrMalformed)
+		}
+	}
+	if salt == 0 {
+		// rsa.VerifyPSS reads zero as "any length", which would accept what the parameters forbid.
+		return nil, fmt.Errorf("RSA-PSS without salt: %w", ErrUnsupported)
+	}
+	return &rsa.PSSOptions{SaltLength: salt, Hash: hash}, nil
+}

@@ -1,0 +1,122 @@
+package cms
+
+import (
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+)
+
+// maxDepth is well above what a signature with a token needs (about 20) and keeps hostile nesting off the stack.
+const maxDepth = 64
+
+// fromBER rewrites the first element of the input. CAdES wants DER; older software
+// sends BER with open lengths and strings in pieces, which becomes DER here so that
+// everything after reads DER alone.
+func fromBER(input []byte) (der, rest []byte, ok bool) {
+	r := berReader{rest: input}
+	der, ok = r.element(nil, maxDepth)
+	return der, r.rest, ok
+}
+
+// berReader walks BER and appends the same values in definite lengths.
+type berReader struct{ rest []byte }
+
+func (r *berReader) element(out []byte, depth int) ([]byte, bool) {
+	const constructed, lowTag = 0x20, 0x1f
+	if depth == 0 || len(r.rest) < 2 || r.rest[0]&lowTag == lowTag {
+		return nil, false
+	}
+	tag := r.rest[0]
+	r.rest = r.rest[1:]
+	length, open, ok := r.length()
+	if !ok || (open && tag&constructed == 0) {
+		return nil, false
+	}
+	if tag&constructed == 0 {
+		body := r.rest[:length]
+		r.rest = r.rest[length:]
+		return appendElement(out, tag, body), true
+	}
+	inner := berReader{rest: r.rest}
+	if !open {
+		inner.rest = r.rest[:length]
+	}
+	// A string in pieces becomes one primitive string.
+	pieces := tag == byte(cbasn1.OCTET_STRING)|constructed
+	body, ok := inner.children(open, pieces, depth-1)
+	if !ok {
+		return nil, false
+	}
+	if open {
+		r.rest = inner.rest
+	} else {
+		r.rest = r.rest[length:]
+	}
+	if pieces {
+		tag &^= constructed
+	}
+	return appendElement(out, tag, body), true
+}
+
+func (r *berReader) children(open, pieces bool, depth int) ([]byte, bool) {
+	body := []byte{}
+	for {
+		if !open && len(r.rest) == 0 {
+			return body, true
+		}
+		if open && len(r.rest) >= 2 && r.rest[0] == 0 && r.rest[1] == 0 {
+			r.rest = r.rest[2:]
+			return body, true
+		}
+		if !pieces {
+			var ok bool
+			if body, ok = r.element(body, depth); !ok {
+				return nil, false
+			}
+			continue
+		}
+		piece, ok := r.element(nil, depth)
+		s := cryptobyte.String(piece)
+		var value cryptobyte.String
+		if !ok || !s.ReadASN1(&value, cbasn1.OCTET_STRING) {
+			return nil, false
+		}
+		body = append(body, value...)
+	}
+}
+
+func (r *berReader) length() (length int, open, ok bool) {
+	if len(r.rest) == 0 {
+		return 0, false, false
+	}
+	first := r.rest[0]
+	r.rest = r.rest[1:]
+	switch {
+	case first < 0x80:
+		length = int(first)
+	case first == 0x80:
+		return 0, true, true
+	case first > 0x84 || len(r.rest) < int(first&0x7f):
+		return 0, false, false
+	default:
+		for _, digit := range r.rest[:first&0x7f] {
+			length = length<<8 | int(digit)
+		}
+		r.rest = r.rest[first&0x7f:]
+	}
+	return length, false, length <= len(r.rest)
+}
+
+func appendElement(out []byte, tag byte, body []byte) []byte {
+	out = append(out, tag)
+	switch n := len(body); {
+	case n < 0x80:
+		out = append(out, byte(n))
+	case n < 1<<8:
+		out = append(out, 0x81, byte(n))
+	case n < 1<<16:
+		out = append(out, 0x82, byte(n>>8), byte(n))
+	default:
+		out = append(out, 0x83, byte(n>>16), byte(n>>8), byte(n))
+	}
+	return append(out, body...)
+}

@@ -1,0 +1,150 @@
+package cms_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"signbus.dev/pkg/sign/cms"
+	"signbus.dev/pkg/sign/tsp"
+)
+
+// stamper is a time-stamp authority of a root at one time.
+func stamper(t testing.TB, root *authority, at time.Time, change ...func(*x509.Certificate)) *tsp.Authority {
+	t.Helper()
+	key := newKey(t, "P-256")
+	chain := root.issue(t, key.Public(), append([]func(*x509.Certificate){forTimestamps(true), func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = now.AddDate(0, -6, 0), now.AddDate(8, 0, 0)
+	}}, change...)...)
+	a, err := tsp.NewAuthority(tsp.AuthorityOptions{
+		Now:      func() time.Time { return at },
+		Identity: func(context.Context) (crypto.Signer, []*x509.Certificate, error) { return key, chain, nil },
+	})
+	require.NoError(t, err)
+	return a
+}
+
+func stamped(a *tsp.Authority) func(*cms.Request) {
+	return func(r *cms.Request) { r.Timestamp = a.Timestamp }
+}
+
+func TestTimestampIsRead(t *testing.T) {
+	t.Parallel()
+	root, key := newAuthority(t), newKey(t, "P-256")
+	chain := root.issue(t, key.Public())
+	der := sign(t, key, chain, stamped(stamper(t, root, now)))
+	require.LessOrEqual(t, len(der), cms.Size(chain, true))
+
+	info, err := cms.Verify(append(der, make([]byte, 4000)...), digestOf(content), root.roots, now)
+	require.NoError(t, err)
+	require.Equal(t, now, info.Timestamp.Time)
+	require.Equal(t, "Test Time-Stamp Authority", info.Timestamp.Authority.Subject.CommonName)
+
+	// OpenSSL accepts the signature and shows the attribute.
+	path := write(t, "signature.p7s", der)
+	openssl(t, "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", path,
+		"-content", write(t, "content", content), "-CAfile", writeCertificates(t, "ca.pem", root.certificate), "-out", "/dev/null")
+	require.Contains(t, openssl(t, "cms", "-cmsout", "-print", "-inform", "DER", "-in", path), "id-smime-aa-timeStampToken (1.2.840.113549.1.9.16.2.14)")
+}
+
+func TestTimestampKeepsASignatureValidAfterItsCertificate(t *testing.T) {
+	t.Parallel()
+	root, key := newAuthority(t), newKey(t, "P-256")
+	der := sign(t, key, root.issue(t, key.Public()), stamped(stamper(t, root, now)))
+	later := now.AddDate(1, 0, 0)
+	_, err := cms.Verify(der, digestOf(content), root.roots, later)
+	require.NoError(t, err)
+	_, err = cms.Verify(sign(t, key, root.issue(t, key.Public())), digestOf(content), root.roots, later)
+	require.ErrorIs(t, err, cms.ErrUntrusted)
+
+	// A stamp made after the certificate ended saves nothing.
+	late := sign(t, key, root.issue(t, key.Public()), stamped(stamper(t, root, now.AddDate(0, 1, 0))))
+	info, err := cms.Verify(late, digestOf(content), root.roots, later)
+	require.ErrorIs(t, err, cms.ErrUntrusted)
+	require.NotErrorIs(t, err, cms.ErrTimestamp)
+	require.NotNil(t, info.Timestamp)
+
+	// The authority's own certificate must be valid when the signature is checked.
+	_, err = cms.Verify(der, digestOf(content), root.roots, now.AddDate(8, 6, 0))
+	require.ErrorIs(t, err, cms.ErrTimestamp)
+}
+
+func TestTimestampIsRefused(t *testing.T) {
+	t.Parallel()
+	root, stranger, key := newAuthority(t), newAuthority(t), newKey(t, "P-256")
+	chain := root.issue(t, key.Public())
+	genuine := stamper(t, root, now)
+	for name, test := range map[string]struct {
+		timestamp func(context.Context, []byte) ([]byte, error)
+		untrusted bool
+	}{
+		"authority of another root": {stamper(t, stranger, now).Timestamp, true},
+		"purpose is not critical":   {stamper(t, root, now, forTimestamps(false)).Timestamp, false},
+		"purpose is not there":      {stamper(t, root, now, func(c *x509.Certificate) { c.ExtraExtensions = nil }).Timestamp, false},
+		"changed token": {func(ctx context.Context, value []byte) ([]byte, error) {
+			token, err := genuine.Timestamp(ctx, value)
+			return bytes.Replace(token, now.AppendFormat(nil, "20060102150405Z"), now.Add(-time.Hour).AppendFormat(nil, "20060102150405Z"), 1), err
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			der := sign(t, key, chain, func(r *cms.Request) { r.Timestamp = test.timestamp })
+			info, err := cms.Verify(der, digestOf(content), root.roots, now)
+			require.ErrorIs(t, err, cms.ErrTimestamp)
+			require.Equal(t, test.untrusted, info.Timestamp != nil)
+			if test.untrusted {
+				require.ErrorIs(t, err, cms.ErrUntrusted)
+			} else {
+				require.NotErrorIs(t, err, cms.ErrUntrusted)
+			}
+			require.True(t, info.Certificate.Equal(chain[0]))
+		})
+	}
+	// Sign itself refuses a token over something else.
+	_, err := cms.Sign(t.Context(), cms.Request{
+		Digest: hashed(crypto.SHA256, content), Signer: key, Chain: chain, Now: clock,
+		Timestamp: func(ctx context.Context, _ []byte) ([]byte, error) { return genuine.Timestamp(ctx, []byte("other")) },
+	})
+	require.ErrorIs(t, err, cms.ErrTimestamp)
+}
+
+func TestVerifyTokenOfOpenSSL(t *testing.T) {
+	t.Parallel()
+	root, key := newAuthority(t), newKey(t, "RSA-2048")
+	chain := root.issue(t, key.Public(), forTimestamps(true))
+	config := `[tsa]
+default_tsa = own
+[own]
+serial = ` + write(t, "serial", []byte("01\n")) + `
+default_policy = 1.2.3.4.1
+digests = sha256, sha512
+accuracy = secs:1, millisecs:500, microsecs:100
+clock_precision_digits = 3
+ordering = yes
+tsa_name = yes
+ess_cert_id_chain = no
+signer_digest = sha256
+`
+	data := write(t, "data", content)
+	query, token := write(t, "query.tsq", nil), write(t, "token.der", nil)
+	openssl(t, "ts", "-query", "-data", data, "-sha512", "-cert", "-out", query)
+	for _, hash := range []string{"sha1", "sha256"} { // The first and the second version of the signing-certificate attribute.
+		openssl(t, "ts", "-reply", "-config", write(t, "tsa.cnf", []byte(config+"ess_cert_id_alg = "+hash+"\n")), "-queryfile", query,
+			"-signer", writeCertificates(t, "tsa.pem", chain[0]), "-inkey", writeKey(t, key), "-token_out", "-out", token)
+		got, err := cms.VerifyToken(read(t, token), digestOf(content), root.roots, now)
+		require.NoError(t, err)
+		require.Equal(t, crypto.SHA512, got.Hash)
+		require.Equal(t, 1500100*time.Microsecond, got.Accuracy)
+		require.Equal(t, "1.2.3.4.1", got.Policy.String())
+		require.NotNil(t, got.Nonce)
+		require.WithinDuration(t, time.Now(), got.Time, time.Minute)
+		require.True(t, got.Authority.Equal(chain[0]))
+		_, err = cms.VerifyToken(read(t, token), digestOf([]byte("other")), root.roots, now)
+		require.ErrorIs(t, err, cms.ErrTimestamp)
+		require.ErrorIs(t, err, cms.ErrDigestMismatch)
+	}
+}

@@ -1,0 +1,247 @@
+package cms_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"signbus.dev/pkg/sign/cms"
+)
+
+func TestVerifyAcceptsOpenSSL(t *testing.T) {
+	t.Parallel()
+	root := newAuthority(t)
+	for name, test := range map[string]struct {
+		kind      string
+		arguments []string
+		v2        bool
+	}{
+		"EC":                   {"P-256", []string{"-cades", "-md", "sha256"}, true},
+		"EC P-521":             {"P-521", []string{"-cades", "-md", "sha512"}, true},
+		"RSA":                  {"RSA-2048", []string{"-cades", "-md", "sha384"}, true},
+		"RSA-PSS":              {"RSA-2048", []string{"-cades", "-md", "sha256", "-keyopt", "rsa_padding_mode:pss"}, true},
+		"RSA-PSS short salt":   {"RSA-2048", []string{"-cades", "-md", "sha256", "-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:20"}, true},
+		"key identifier":       {"P-256", []string{"-cades", "-md", "sha256", "-keyid"}, true},
+		"no signing attribute": {"P-256", []string{"-md", "sha256"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			key := newKey(t, test.kind)
+			chain := root.issue(t, key.Public(), func(c *x509.Certificate) { c.SubjectKeyId = []byte{1, 2, 3} })
+			out := write(t, "signature.p7s", nil)
+			openssl(t, append([]string{
+				"cms", "-sign", "-binary", "-outform", "DER", "-in", write(t, "content", content), "-out", out,
+				"-signer", writeCertificates(t, "signer.pem", chain[0]), "-inkey", writeKey(t, key),
+			}, test.arguments...)...)
+			info, err := cms.Verify(read(t, out), digestOf(content), root.roots, now)
+			require.NoError(t, err)
+			require.Equal(t, test.v2, info.HasSigningCertificateV2)
+			require.WithinDuration(t, time.Now(), info.SigningTime, time.Hour)
+			_, err = cms.Verify(read(t, out), digestOf([]byte("other")), root.roots, now)
+			require.ErrorIs(t, err, cms.ErrDigestMismatch)
+		})
+	}
+}
+
+// Older software writes BER with open lengths; OpenSSL makes such a file when it streams a
+// message with its content, and the content is then checked to come through whole.
+func TestVerifyReadsOpenLengths(t *testing.T) {
+	t.Parallel()
+	root, key := newAuthority(t), newKey(t, "P-256")
+	der := sign(t, key, root.issue(t, key.Public()))
+	// The outermost three levels in open lengths: ContentInfo, [0], SignedData.
+	body := der
+	var heads [][]byte
+	for range 3 {
+		head := 4 // Tag, 0x82, two bytes of length.
+		require.Equal(t, byte(0x82), body[1])
+		heads = append(heads, body[:1])
+		body = body[head:]
+		if len(heads) == 1 {
+			oid := body[:11] // The content type comes before [0].
+			heads[0] = append(append([]byte{body[0]}[:0], 0x30, 0x80), oid...)
+			body = body[11:]
+		}
+	}
+	ber := append([]byte{}, heads[0]...)
+	ber = append(append(ber, heads[1][0], 0x80), append([]byte{heads[2][0], 0x80}, body...)...)
+	ber = append(ber, make([]byte, 6)...)
+	openssl(t, "cms", "-cmsout", "-inform", "DER", "-in", write(t, "open.p7s", ber), "-out", "/dev/null")
+	for _, padding := range []int{0, 1, 100} {
+		_, err := cms.Verify(append(bytes.Clone(ber), make([]byte, padding)...), digestOf(content), root.roots, now)
+		require.NoError(t, err)
+	}
+	// The same with a length that is given and open lengths inside.
+	inner := append([]byte{0xa0, 0x80, 0x30, 0x80}, body...)
+	inner = append(append(append([]byte{}, ber[2:13]...), inner...), 0, 0, 0, 0)
+	mixed := append([]byte{0x30, 0x82, byte(len(inner) >> 8), byte(len(inner))}, inner...)
+	_, err := cms.Verify(mixed, digestOf(content), root.roots, now)
+	require.NoError(t, err)
+}
+
+func TestVerifyRefuses(t *testing.T) {
+	t.Parallel()
+	root, key := newAuthority(t), newKey(t, "P-256")
+	chain := root.issue(t, key.Public())
+	der := sign(t, key, chain)
+	digest := hashed(crypto.SHA256, content)
+	fingerprint := sha256.Sum256(chain[0].Raw)
+	flip := func(at int) []byte {
+		out := bytes.Clone(der)
+		out[at] ^= 1
+		return out
+	}
+	other := []byte("another contract")
+	replaced := bytes.Replace(der, digest, hashed(crypto.SHA256, other), 1)
+	attached, err := cms.SignContent(t.Context(), cms.Request{Signer: key, Chain: chain, Now: clock}, cms.Content{Type: []int{1, 2, 840, 113549, 1, 7, 1}, Bytes: content})
+	require.NoError(t, err)
+	for name, test := range map[string]struct {
+		der     []byte
+		content []byte
+		want    error
+	}{
+		"other content":                   {der, other, cms.ErrDigestMismatch},
+		"no content":                      {der, nil, cms.ErrDigestMismatch},
+		"other content and its digest":    {replaced, other, cms.ErrSignature},
+		"other certificate in attributes": {flip(bytes.Index(der, fingerprint[:]) + 3), content, cms.ErrSignature},
+		"changed signature value":         {flip(len(der) - 1), content, cms.ErrSignature},
+		"certificate with the same name":  {swapCertificate(t, root, key, chain[0], der), content, cms.ErrSigningCertificate},
+		"no signer's certificate":         {flip(bytes.Index(der, chain[0].Raw) + bytes.Index(chain[0].Raw, []byte{2, 1, 7}) + 2), content, cms.ErrMalformed},
+		"attached":                        {attached, content, cms.ErrMalformed},
+		"bytes after it":                  {append(bytes.Clone(der), 0, 0, 1), content, cms.ErrMalformed},
+		"nothing":                         {nil, content, cms.ErrMalformed},
+		"zero bytes":                      {make([]byte, 100), content, cms.ErrMalformed},
+		"too long":                        {append(bytes.Clone(der), make([]byte, cms.MaxSize)...), content, cms.ErrMalformed},
+		"nested without end":              {bytes.Repeat([]byte{0x30, 0x80}, 1<<20), content, cms.ErrMalformed},
+		"a certificate":                   {chain[0].Raw, content, cms.ErrMalformed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			info, err := cms.Verify(test.der, digestOf(test.content), root.roots, now)
+			require.ErrorIs(t, err, test.want)
+			require.Nil(t, info)
+		})
+	}
+	unreadable := errors.New("disk is gone")
+	_, err = cms.Verify(der, func(crypto.Hash) ([]byte, error) { return nil, unreadable }, root.roots, now)
+	require.ErrorIs(t, err, unreadable)
+}
+
+// Every changed byte and every shortened message is refused, or leaves what was signed as it was.
+func TestVerifyNoticesEveryChangedByte(t *testing.T) {
+	t.Parallel()
+	root, key := newAuthority(t), newKey(t, "P-256")
+	chain := root.issue(t, key.Public())
+	der := sign(t, key, chain)
+	accepted := 0
+	for i := range der {
+		changed := bytes.Clone(der)
+		changed[i] ^= 0x41
+		if info, err := cms.Verify(changed, digestOf(content), root.roots, now); err == nil {
+			accepted++
+			require.True(t, info.Certificate.Equal(chain[0]), "byte %d", i)
+		}
+		_, err := cms.Verify(der[:i], digestOf(content), root.roots, now)
+		require.Error(t, err, "cut at %d", i)
+	}
+	// What no signature covers: the root's copy, versions and the first list of digest algorithms.
+	require.Less(t, accepted, len(root.certificate.Raw)+40)
+}
+
+func TestVerifyTrust(t *testing.T) {
+	t.Parallel()
+	root, stranger, key := newAuthority(t), newAuthority(t), newKey(t, "P-256")
+	chain := root.issue(t, key.Public())
+	der := sign(t, key, chain)
+	for name, test := range map[string]struct {
+		roots *x509.CertPool
+		at    time.Time
+	}{
+		"another root":           {stranger.roots, now},
+		"no roots":               {nil, now},
+		"after the certificate":  {root.roots, now.Add(48 * time.Hour)},
+		"before the certificate": {root.roots, now.Add(-48 * time.Hour)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			info, err := cms.Verify(der, digestOf(content), test.roots, test.at)
+			require.ErrorIs(t, err, cms.ErrUntrusted)
+			require.NotErrorIs(t, err, cms.ErrTimestamp)
+			require.True(t, info.Certificate.Equal(chain[0]))
+			require.Len(t, info.Chain, 2)
+		})
+	}
+	_, err := cms.Verify(der, digestOf(content), root.roots, time.Time{})
+	require.NoError(t, err)
+}
+
+func TestVerifyRefusesWeakAlgorithms(t *testing.T) {
+	t.Parallel()
+	root := newAuthority(t)
+	for name, test := range map[string]struct {
+		kind      string
+		arguments []string
+		want      error
+	}{
+		"SHA-1":              {"RSA-2048", []string{"-md", "sha1"}, cms.ErrUnsupported},
+		"MD5":                {"RSA-2048", []string{"-md", "md5"}, cms.ErrUnsupported},
+		"RSA of 1024 bits":   {"RSA-1024", []string{"-md", "sha256"}, cms.ErrUnsupported},
+		"P-224":              {"P-224", []string{"-md", "sha256"}, cms.ErrUnsupported},
+		"no attributes":      {"RSA-2048", []string{"-md", "sha256", "-noattr"}, cms.ErrMalformed},
+		"no certificate":     {"RSA-2048", []string{"-md", "sha256", "-nocerts"}, cms.ErrMalformed},
+		"PSS without a salt": {"RSA-2048", []string{"-md", "sha256", "-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:0"}, cms.ErrUnsupported},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			key := newKey(t, test.kind)
+			chain := root.issue(t, key.Public())
+			out := write(t, "signature.p7s", nil)
+			openssl(t, append([]string{
+				"cms", "-sign", "-binary", "-outform", "DER", "-in", write(t, "content", content), "-out", out,
+				"-signer", writeCertificates(t, "signer.pem", chain[0]), "-inkey", writeKey(t, key),
+			}, test.arguments...)...)
+			_, err := cms.Verify(read(t, out), digestOf(content), root.roots, now)
+			require.ErrorIs(t, err, test.want)
+		})
+	}
+	first, second := newKey(t, "P-256"), newKey(t, "P-256")
+	one, two := root.issue(t, first.Public()), root.issue(t, second.Public())
+	out := write(t, "two.p7s", nil)
+	openssl(t, "cms", "-sign", "-binary", "-outform", "DER", "-in", write(t, "content", content), "-out", out,
+		"-signer", writeCertificates(t, "1.pem", one[0]), "-inkey", writeKey(t, first),
+		"-signer", writeCertificates(t, "2.pem", two[0]), "-inkey", writeKey(t, second))
+	_, err := cms.Verify(read(t, out), digestOf(content), root.roots, now)
+	require.ErrorIs(t, err, cms.ErrMalformed)
+}
+
+// swapCertificate puts another certificate of the same key, issuer and number into a signature.
+func swapCertificate(t *testing.T, root *authority, key crypto.Signer, original *x509.Certificate, der []byte) []byte {
+	t.Helper()
+	for range 1000 { // The length of an ECDSA signature varies.
+		swapped := root.issue(t, key.Public(), func(c *x509.Certificate) { c.Subject.CommonName = "Carl" })[0]
+		if len(swapped.Raw) == len(original.Raw) {
+			return bytes.Replace(der, original.Raw, swapped.Raw, 1)
+		}
+	}
+	require.Fail(t, "no certificate of the same length")
+	return nil
+}
+
+// Other software names the hash in the RSA signature algorithm; it must be the digest's.
+func TestVerifyReadsBothNamesOfRSA(t *testing.T) {
+	t.Parallel()
+	root, key := newAuthority(t), newKey(t, "RSA-2048")
+	der := sign(t, key, root.issue(t, key.Public()))
+	name := []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1}
+	last := bytes.LastIndex(der, name) + len(name) - 1
+	for suffix, want := range map[byte]error{11: nil, 12: cms.ErrUnsupported, 5: cms.ErrUnsupported} {
+		named := bytes.Clone(der)
+		named[last] = suffix
+		_, err := cms.Verify(named, digestOf(content), root.roots, now)
+		require.ErrorIs(t, err, want)
+	}
+}

@@ -1,0 +1,194 @@
+package documentstore
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"signbus.dev/pkg/contract"
+	"signbus.dev/pkg/contract/handover"
+	"signbus.dev/pkg/pdf"
+	"signbus.dev/pkg/pdf/pdftest"
+)
+
+func inspected(t *testing.T, file []byte) *pdf.Info {
+	t.Helper()
+	info, err := pdf.Inspect(t.Context(), bytes.NewReader(file), int64(len(file)), pdf.Limits{})
+	require.NoError(t, err)
+	return info
+}
+
+func compass(page, position int) *contract.Appearance {
+	return &contract.Appearance{CompassAppearance: &contract.CompassAppearance{Page: page, Position: position}}
+}
+
+func coordinates(page int, llx, lly, urx, ury float64) *contract.Appearance {
+	return &contract.Appearance{CoordAppearance: &contract.CoordAppearance{Page: page, LLX: llx, LLY: lly, URX: urx, URY: ury}}
+}
+
+func blankField(name string) *contract.Appearance {
+	return &contract.Appearance{BlankSignatureFieldName: name}
+}
+
+func sign(a *contract.Appearance) contract.ActionDef {
+	return contract.ActionDef{DocExternalID: "d", Type: contract.ActionSign, Appearance: a}
+}
+
+func with(a contract.ActionDef, change func(*contract.ActionDef)) contract.ActionDef {
+	change(&a)
+	return a
+}
+
+func visibility(v string) func(*contract.ActionDef) {
+	return func(a *contract.ActionDef) { a.ConfString = contract.ConfString{"visibilityStatus": v} }
+}
+
+func envelope(howMany int, actions ...contract.ActionDef) contract.Envelope {
+	return contract.Envelope{ProcDef: &contract.ProcDef{Tasks: []contract.Task{
+		{Type: contract.TaskHuman, Action: contract.TaskWork, HowMany: howMany, ActionDefs: actions},
+	}}}
+}
+
+func TestPlace(t *testing.T) {
+	t.Parallel()
+	sample := inspected(t, pdftest.Sample(3, "x")) // A4, 595 by 842 points
+	turned := inspected(t, pdftest.Document{Pages: []pdftest.Page{{Rotate: 90}}, Text: "x"}.Bytes())
+	form := inspected(t, pdftest.WithBlankField("sign here"))
+	bottomRight := func(page int) handover.Box {
+		b, err := pdf.Compass(sample.Pages[page-1], contract.PositionBottomRight)
+		require.NoError(t, err)
+		return wire(b)
+	}
+	shown := form.Fields[0].Box
+	for name, c := range map[string]struct {
+		info   *pdf.Info
+		action contract.ActionDef
+		want   handover.Placement
+	}{
+		"compass":          {sample, sign(compass(2, 9)), handover.Placement{Boxes: []handover.Box{bottomRight(2)}}},
+		"compass default":  {sample, sign(compass(1, 0)), handover.Placement{Boxes: []handover.Box{bottomRight(1)}}},
+		"last page":        {sample, sign(compass(-1, 9)), handover.Placement{Boxes: []handover.Box{bottomRight(3)}}},
+		"all pages":        {sample, sign(compass(-2, 9)), handover.Placement{Boxes: []handover.Box{bottomRight(1), bottomRight(2), bottomRight(3)}}},
+		"first and last":   {sample, sign(compass(-3, 9)), handover.Placement{Boxes: []handover.Box{bottomRight(1), bottomRight(3)}}},
+		"coordinates":      {sample, sign(coordinates(1, 75, 665, 205, 705)), handover.Placement{Boxes: []handover.Box{{Page: 1, LLX: 75, LLY: 665, URX: 205, URY: 705}}}},
+		"corners swapped":  {sample, sign(coordinates(1, 75, 705, 205, 665)), handover.Placement{Boxes: []handover.Box{{Page: 1, LLX: 75, LLY: 665, URX: 205, URY: 705}}}},
+		"on a turned page": {turned, sign(coordinates(1, 700, 10, 800, 60)), handover.Placement{Boxes: []handover.Box{{Page: 1, LLX: 700, LLY: 10, URX: 800, URY: 60}}}},
+		"blank field":      {form, sign(blankField("sign here")), handover.Placement{Field: "sign here", Boxes: []handover.Box{wire(shown)}}},
+		"hidden in a field": {
+			form, with(sign(blankField("sign here")), visibility("H")),
+			handover.Placement{Field: "sign here"},
+		},
+		"compass invisible":     {sample, sign(compass(1, -1)), handover.Placement{}},
+		"flag invisible":        {sample, sign(&contract.Appearance{Invisible: true}), handover.Placement{}},
+		"hidden":                {sample, with(sign(coordinates(1, 75, 665, 205, 705)), visibility("H")), handover.Placement{}},
+		"hidden, place ignored": {sample, with(sign(compass(9, 1)), visibility("H")), handover.Placement{}},
+		"approval without trace": {
+			sample, with(with(sign(compass(1, 9)), visibility("N")), func(a *contract.ActionDef) { a.Type = contract.ActionApprove }),
+			handover.Placement{},
+		},
+		"visible approval": {
+			sample, with(sign(compass(1, 9)), func(a *contract.ActionDef) { a.Type = contract.ActionApprove }),
+			handover.Placement{Boxes: []handover.Box{bottomRight(1)}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := place(envelope(1, c.action), map[string]*pdf.Info{"d": c.info}, 100)
+			require.NoError(t, err)
+			require.Equal(t, [][]handover.Placement{{c.want}}, got)
+		})
+	}
+}
+
+func TestPlaceRefuses(t *testing.T) {
+	t.Parallel()
+	sample := inspected(t, pdftest.Sample(3, "x"))
+	form := inspected(t, pdftest.WithBlankField("sign here"))
+	signed := *form
+	signed.Fields = []pdf.Field{{Name: "sign here", Signed: true, Box: form.Fields[0].Box}}
+	unseen := *form
+	unseen.Fields = []pdf.Field{{Name: "sign here"}}
+	locked, forms := *sample, *sample
+	locked.Certification, forms.Certification = 1, 2
+	const at = "envelope.procDef.tasks[0].actionDefs[0]"
+	for name, c := range map[string]struct {
+		info    *pdf.Info
+		in      contract.Envelope
+		code    contract.Code
+		message string
+	}{
+		"page above": {
+			sample, envelope(1, sign(compass(4, 9))), contract.CodeIllegalArgument,
+			at + `.appearance.compassAppearance.page: document "d": page out of range: page 4 was asked for; use 1 to 3, -1 (last), -2 (all) or -3 (first and last)`,
+		},
+		"page zero": {
+			sample, envelope(1, sign(coordinates(0, 1, 1, 50, 50))), contract.CodeIllegalArgument,
+			at + `.appearance.coordAppearance.page: document "d": page out of range: page 0 was asked for; use 1 to 3, -1 (last), -2 (all) or -3 (first and last)`,
+		},
+		"box outside": {
+			sample, envelope(1, sign(coordinates(2, 500, 10, 700, 60))), contract.CodeIllegalArgument,
+			at + `.appearance.coordAppearance: document "d": box outside of the page: page 2 is 595 by 842 points as shown, the box goes from (500, 10) to (700, 60)`,
+		},
+		"unknown field": {
+			form, envelope(1, sign(blankField("Sign here"))), contract.CodeIllegalArgument,
+			at + `.appearance.blankSignatureFieldName: the document "d" has no signature field of that name`,
+		},
+		"signed field": {
+			&signed, envelope(1, sign(blankField("sign here"))), contract.CodeIllegalArgument,
+			at + `.appearance.blankSignatureFieldName: that field of the document "d" is signed already; name a blank one`,
+		},
+		"field that does not show": {
+			&unseen, envelope(1, sign(blankField("sign here"))), contract.CodeIllegalArgument,
+			at + `.appearance.blankSignatureFieldName: that field of the document "d" does not show; set visibilityStatus H or name another field`,
+		},
+		"field for two": {
+			form, envelope(2, sign(blankField("sign here"))), contract.CodeIllegalArgument,
+			at + `.appearance.blankSignatureFieldName: takes one signature, but howMany is 2; place the action by compass or coordinates`,
+		},
+		"field twice": {
+			form, envelope(1, sign(blankField("sign here")), with(sign(blankField("sign here")), visibility("H"))), contract.CodeIllegalArgument,
+			`envelope.procDef.tasks[0].actionDefs[1].appearance.blankSignatureFieldName: another action signs that field of the document "d"; give each action a field of its own`,
+		},
+		"no place": {
+			sample, envelope(1, sign(nil)), contract.CodeIllegalArgument,
+			at + ".appearance: must place the action: by compassAppearance, coordAppearance or blankSignatureFieldName",
+		},
+		"unknown document": {
+			sample, envelope(1, with(sign(compass(1, 9)), func(a *contract.ActionDef) { a.DocExternalID = "D" })), contract.CodeProcessDefinitionError,
+			at + ".docExternalId: is not the externalId of a document of this envelope",
+		},
+		"certified document": {
+			&locked, envelope(1, with(sign(nil), visibility("H"))), contract.CodeBadDocFormat,
+			at + `.docExternalId: the document "d" is certified against every change; use an uncertified copy`,
+		},
+		"document certified against annotations": {
+			&forms, envelope(1, sign(compass(-2, 9))), contract.CodeIllegalArgument,
+			at + `.appearance: the document "d" is certified against annotations; place the action on one page only`,
+		},
+		"too many places": {
+			sample, envelope(1, sign(compass(-2, 1)), sign(compass(-2, 2)), sign(compass(-2, 3)), sign(compass(-2, 4))), contract.CodeIllegalArgument,
+			"envelope.procDef.tasks[0].actionDefs[3].appearance: the actions of the envelope show in too many places; use fewer pages or split the envelope",
+		},
+		"two problems": {
+			sample, envelope(1, sign(compass(4, 9)), sign(compass(1, 9)), sign(blankField("x"))), contract.CodeIllegalArgument,
+			at + `.appearance.compassAppearance.page: document "d": page out of range: page 4 was asked for; use 1 to 3, -1 (last), -2 (all) or -3 (first and last); ` +
+				`envelope.procDef.tasks[0].actionDefs[2].appearance.blankSignatureFieldName: the document "d" has no signature field of that name`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := place(c.in, map[string]*pdf.Info{"d": c.info}, 10)
+			require.Error(t, err)
+			require.Equal(t, c.code, contract.CodeOf(err))
+			require.Equal(t, c.message, contract.Sentence(err))
+		})
+	}
+}
+
+func TestPlaceOfADraftWithoutProcess(t *testing.T) {
+	t.Parallel()
+	got, err := place(contract.Envelope{}, nil, 10)
+	require.NoError(t, err)
+	require.Nil(t, got)
+}

@@ -1,0 +1,238 @@
+package relay
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"time"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2/event"
+
+	"signbus.dev/services/notification-relay/webhook"
+)
+
+// sender makes one try; [webhook.Client] is the one that is used.
+type sender interface {
+	Send(ctx context.Context, endpoint string, secrets webhook.Secrets, msg webhook.Message) webhook.Outcome
+}
+
+// subscriptions finds the subscription of an endpoint.
+type subscriptions interface {
+	get(key endpointKey) (subscription, bool)
+}
+
+// dispatcher tries what is due. It sleeps until the next delivery is due, until it is
+// nudged, or until it has to look for work that another process left behind.
+type dispatcher struct {
+	ledger  *ledger
+	subs    subscriptions
+	sender  sender
+	cfg     Config
+	now     func() time.Time
+	log     *slog.Logger
+	metrics *metrics
+
+	nudges chan struct{}
+	tries  sync.WaitGroup
+
+	mu       sync.Mutex
+	underWay map[endpointKey]int
+	total    int
+}
+
+func newDispatcher(l *ledger, subs subscriptions, s sender, log *slog.Logger, m *metrics) *dispatcher {
+	return &dispatcher{
+		ledger: l, subs: subs, sender: s, cfg: l.cfg, now: l.now, log: log, metrics: m,
+		nudges: make(chan struct{}, 1), underWay: map[endpointKey]int{},
+	}
+}
+
+// nudge tells the dispatcher that there may be something to do. It does not block.
+func (d *dispatcher) nudge() {
+	select {
+	case d.nudges <- struct{}{}:
+	default:
+	}
+}
+
+// run dispatches until ctx ends. Then it waits for the tries under way; those that
+// outlast the grace are broken off and released, so that they are made again at once by
+// whoever comes next.
+func (d *dispatcher) run(ctx context.Context) error {
+	sending, breakOff := context.WithCancel(context.WithoutCancel(ctx))
+	defer breakOff()
+	for ctx.Err() == nil {
+		wake := d.round(ctx, sending)
+		timer := time.NewTimer(wake)
+		select {
+		case <-ctx.Done():
+		case <-d.nudges:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	grace := time.AfterFunc(d.cfg.Grace, breakOff)
+	defer grace.Stop()
+	d.tries.Wait()
+	return nil
+}
+
+// round starts what can be started now and returns how long nothing more is due.
+func (d *dispatcher) round(ctx, sending context.Context) time.Duration {
+	list, err := d.ledger.due(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			d.log.Warn("finding due deliveries waits", "error", err)
+		}
+		return d.cfg.Poll
+	}
+	now := d.now()
+	wake := d.cfg.Poll
+	paused := 0
+	for _, e := range list {
+		at := e.at
+		if e.pausedUntil.After(now) {
+			paused++
+		}
+		for _, bar := range []time.Time{e.pausedUntil, e.probeUntil} {
+			if bar.After(at) && bar.After(now) {
+				at = bar
+			}
+		}
+		if at.After(now) {
+			wake = min(wake, at.Sub(now))
+			continue
+		}
+		d.start(ctx, sending, e, now)
+	}
+	d.metrics.waiting.Set(float64(len(list)))
+	d.metrics.paused.Set(float64(paused))
+	return wake
+}
+
+// start claims and tries as many deliveries of an endpoint as it may have under way.
+func (d *dispatcher) start(ctx, sending context.Context, e due, now time.Time) {
+	sub, ok := d.subs.get(e.endpointKey)
+	if !ok || sub.disabled {
+		return // held back until the directory says something new
+	}
+	limit := d.free(e)
+	if limit == 0 {
+		return // the end of a try nudges
+	}
+	attempts, err := d.ledger.claim(ctx, e.endpointKey, limit)
+	if err != nil {
+		if ctx.Err() == nil {
+			d.log.Warn("claiming deliveries waits", "subscription", e.subscription, "error", err)
+		}
+		return
+	}
+	if len(attempts) > 0 {
+		d.metrics.lateness.Observe(now.Sub(e.at).Seconds())
+	}
+	for _, a := range attempts {
+		d.occupy(a.endpointKey, 1)
+		d.tries.Go(func() {
+			defer d.nudge()
+			defer d.occupy(a.endpointKey, -1)
+			d.try(sending, sub, a)
+		})
+	}
+}
+
+// free says how many more tries an endpoint may have under way. One that has just failed
+// gets a single one, so that slow failures can't take the places of healthy endpoints.
+func (d *dispatcher) free(e due) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	limit := d.cfg.PerEndpoint
+	if e.failures > 0 {
+		limit = 1
+	}
+	return max(0, min(limit-d.underWay[e.endpointKey], d.cfg.Total-d.total))
+}
+
+func (d *dispatcher) occupy(key endpointKey, n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.total += n
+	if d.underWay[key] += n; d.underWay[key] == 0 {
+		delete(d.underWay, key)
+	}
+	d.metrics.underWay.Set(float64(d.total))
+}
+
+// try makes one attempt and records how it ended.
+func (d *dispatcher) try(ctx context.Context, sub subscription, a attempt) {
+	out := d.send(ctx, sub, a)
+	v, err := d.record(ctx, a, out)
+	if err != nil {
+		// The claim ends by itself and the delivery is tried again.
+		d.log.Error("attempt is not recorded", "customer", a.customer, "delivery", a.delivery, "attempt", a.number, "error", err)
+		return
+	}
+	d.metrics.attempted(out, v)
+	d.report(ctx, a, out, v)
+}
+
+func (d *dispatcher) send(ctx context.Context, sub subscription, a attempt) webhook.Outcome {
+	var ce cloudevents.Event
+	if err := json.Unmarshal(a.event, &ce); err != nil {
+		return webhook.Outcome{Reason: webhook.Invalid}
+	}
+	return d.sender.Send(ctx, sub.url, sub.secrets, webhook.Message{
+		Event: ce, Mode: sub.mode, Attempt: int(a.number), At: a.startedAt, NextAttempt: a.nextAt,
+	})
+}
+
+// record completes the attempt. It goes on trying while the claim lasts: a success that
+// is not recorded is sent twice.
+func (d *dispatcher) record(ctx context.Context, a attempt, out webhook.Outcome) (v verdict, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
+	defer cancel()
+	for pause := 20 * time.Millisecond; ; pause *= 2 {
+		if v, err = d.ledger.complete(ctx, a, out); err == nil {
+			return v, nil
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return v, err
+		case <-timer.C:
+		}
+	}
+}
+
+// recordTime bounds recording an attempt, so that a relay without its database still
+// stops in time.
+const recordTime = 3 * time.Second
+
+// report writes the one line about the attempt.
+func (d *dispatcher) report(ctx context.Context, a attempt, out webhook.Outcome, v verdict) {
+	level := slog.LevelInfo
+	if v.status == Exhausted || v.disabled != "" {
+		level = slog.LevelWarn
+	}
+	attrs := []slog.Attr{
+		slog.String("customer", a.customer), slog.String("subscription", a.subscription), slog.String("delivery", a.delivery),
+		slog.String("envelope", a.envelope), slog.Int64("sequence", a.sequence),
+		slog.String("event", a.eventID), slog.String("type", a.eventType),
+		slog.Int64("attempt", a.number), slog.String("reason", string(out.Reason)), slog.Int("status", out.Status),
+		slog.Duration("duration", out.Duration), slog.String("delivery_status", string(v.status)),
+	}
+	if v.status == Pending {
+		attrs = append(attrs, slog.Time("next", v.nextAt.UTC()))
+	}
+	if !v.pausedUntil.IsZero() {
+		attrs = append(attrs, slog.Time("endpoint_paused_until", v.pausedUntil.UTC()))
+	}
+	if v.disabled != "" {
+		attrs = append(attrs, slog.String("endpoint_disabled", v.disabled))
+	}
+	if v.stale {
+		attrs = append(attrs, slog.Bool("stale", true))
+	}
+	d.log.LogAttrs(ctx, level, "delivery.attempted", attrs...)
+}

@@ -1,0 +1,316 @@
+package signaturebook
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"time"
+
+	"signbus.dev/pkg/blob"
+	"signbus.dev/pkg/contract"
+	"signbus.dev/pkg/contract/handover"
+	"signbus.dev/pkg/pdf"
+	"signbus.dev/pkg/pki"
+	"signbus.dev/pkg/sign/pades"
+	"signbus.dev/pkg/sign/tsp"
+	"signbus.dev/pkg/store"
+	"signbus.dev/services/signature-book/pages"
+)
+
+// result is what came of signing an assignment: new versions, or a code when there can
+// never be any.
+type result struct {
+	Documents []handover.SignedDocument
+	Code      contract.Code
+	Note      string
+	Took      time.Duration
+}
+
+// passing says whether an error is expected to go away by itself: what is outside of this
+// process cannot be reached.
+func passing(err error) bool {
+	return errors.Is(err, tsp.ErrUnavailable) || errors.Is(err, store.ErrUnavailable)
+}
+
+// refusals are the errors that the same job will always meet, with what to tell. None of
+// the notes carries anything of the document.
+var refusals = []struct {
+	cause error
+	code  contract.Code
+	note  string
+}{
+	{pdf.ErrFieldNotFound, contract.CodeIllegalArgument, "the document has no such signature field; name one that it has"},
+	{pdf.ErrFieldSigned, contract.CodeIllegalArgument, "the signature field is signed already; name a blank one"},
+	{pdf.ErrNotPermitted, contract.CodeAccessDenied, "an earlier signature of the document forbids further ones; send a document without that restriction"},
+	{pdf.ErrPageRange, contract.CodeIllegalArgument, "the document does not have the page that the action names"},
+	{pdf.ErrOutsidePage, contract.CodeIllegalArgument, "the place of the action is not on the page"},
+	{pdf.ErrEncrypted, contract.CodeBadDocFormat, "the document is encrypted; send it without a password"},
+	{pdf.ErrNotPDF, contract.CodeBadDocFormat, "the document is not a PDF"},
+	{pdf.ErrTruncated, contract.CodeBadDocFormat, "the document is cut off; send the complete file"},
+	{pdf.ErrTooLarge, contract.CodeBadDocFormat, "the document is too large to be signed"},
+	{pdf.ErrTooComplex, contract.CodeBadDocFormat, "the document is too complex; print it to a new PDF and send that"},
+	{pdf.ErrNoPages, contract.CodeBadDocFormat, "the document has no pages"},
+	{pdf.ErrBroken, contract.CodeBadDocFormat, "the structure of the document is damaged; save it as a new PDF and send that"},
+	{pki.ErrSubject, contract.CodeIllegalArgument, "the name of the actor is not fit for a certificate; correct it in the directory"},
+	{pki.ErrExpired, contract.CodeError, "the certificate authority has expired; ask the operator of the bus"},
+	{errNoConsent, contract.CodeAccessDenied, "the actor has not confirmed that he agrees"},
+	{errNoTimestamp, contract.CodeNotSupported, "there is no time-stamp authority for level B-T; use B-B"},
+	{errLevel, contract.CodeNotSupported, "the signature level is not built; use B-B or B-T"},
+	{errUnknownDocument, contract.CodeIllegalArgument, "the action names a document that the envelope does not have"},
+}
+
+var (
+	errNoConsent       = errors.New("no confirmed consent")
+	errNoTimestamp     = errors.New("no time-stamp authority")
+	errLevel           = errors.New("unknown signature level")
+	errUnknownDocument = errors.New("unknown document")
+)
+
+// sign makes the signatures of an assignment: one for each action that changes a
+// document, in the order of the actions, each on top of the one before. An error means
+// that it may succeed another time.
+func (s *Service) sign(ctx context.Context, job handover.Job) (*result, error) {
+	start := time.Now()
+	documents, err := s.signAll(ctx, job)
+	took := time.Since(start)
+	s.metrics.seconds.Observe(took.Seconds())
+	if err == nil {
+		return &result{Documents: documents, Took: took}, nil
+	}
+	for _, r := range refusals {
+		if errors.Is(err, r.cause) {
+			s.Log.Warn("assignment cannot be signed", "assignment", job.Assignment, "envelope", job.EnvelopeID, "error", err)
+			return &result{Code: r.code, Note: r.note, Took: took}, nil
+		}
+	}
+	return nil, err
+}
+
+// signer is what all signatures of one assignment have in common.
+type signer struct {
+	*Service
+	job      handover.Job
+	scope    blob.Scope
+	identity *pki.Identity
+	name     string
+	hand     *pdf.Autograph
+	at       time.Time
+}
+
+func (s *Service) signAll(ctx context.Context, job handover.Job) (documents []handover.SignedDocument, err error) {
+	one, err := s.newSigner(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	versions := map[string]*version{}
+	for _, d := range job.Documents {
+		versions[d.ExternalID] = &version{base: d.SHA256, sha256: d.SHA256, size: d.Size}
+	}
+	defer func() {
+		if err != nil { // leave nothing behind
+			for _, v := range versions {
+				err = errors.Join(err, one.discard(ctx, v))
+			}
+		}
+	}()
+	for _, action := range job.Actions {
+		if !signs(action) {
+			continue
+		}
+		v := versions[action.DocExternalID]
+		if v == nil {
+			return nil, errUnknownDocument
+		}
+		if err := one.sign(ctx, action, v); err != nil {
+			return nil, err
+		}
+	}
+	for _, d := range job.Documents {
+		if v := versions[d.ExternalID]; v.sha256 != v.base {
+			documents = append(documents, handover.SignedDocument{
+				DocExternalID: d.ExternalID, BaseSHA256: v.base, SHA256: v.sha256, Size: v.size, Signatures: v.signatures,
+			})
+		}
+	}
+	return documents, nil
+}
+
+// newSigner finds the key, and for a person the consent without which it is not used.
+func (s *Service) newSigner(ctx context.Context, job handover.Job) (*signer, error) {
+	one := &signer{
+		Service: s, job: job, scope: blob.Scope{Customer: job.Customer, ID: job.EnvelopeID},
+		name: fullName(job.Actor), at: s.Now().In(s.Zone),
+	}
+	switch job.SignatureLevel {
+	case contract.LevelBB, "":
+	case contract.LevelBT:
+		if s.Timestamp == nil {
+			return nil, errNoTimestamp
+		}
+	default:
+		return nil, errLevel
+	}
+	if job.TaskKind == handover.Human {
+		agreed, err := findConsent(ctx, s.DB, job.Assignment)
+		if err != nil {
+			return nil, err
+		}
+		if agreed == nil {
+			return nil, errNoConsent
+		}
+		one.hand = hand(agreed.Autograph)
+	}
+	var err error
+	if job.TaskKind == handover.Seal {
+		one.name = job.Customer
+		one.identity, err = s.Keys.Seal(ctx, pki.Organisation{Customer: job.Customer})
+	} else {
+		one.identity, err = s.Keys.User(ctx, pki.User{Customer: job.Customer, ExternalID: job.Actor.ExternalID, Name: one.name})
+	}
+	return one, err
+}
+
+// hand turns the autograph of the page into that of a document; nil when there is none.
+func hand(a pages.Autograph) *pdf.Autograph {
+	switch a.Kind {
+	case pages.Typed:
+		return &pdf.Autograph{Typed: a.Text}
+	case pages.Drawn:
+		out := &pdf.Autograph{Aspect: a.Ratio}
+		for _, stroke := range a.Strokes {
+			points := make([]pdf.Point, len(stroke))
+			for i, p := range stroke {
+				points[i] = pdf.Point(p)
+			}
+			out.Strokes = append(out.Strokes, points)
+		}
+		return out
+	}
+	return nil
+}
+
+// version is how far a document is: base is what the job named, sha256 the newest.
+type version struct {
+	base, sha256 string
+	size         int64
+	signatures   int
+}
+
+// discard removes a version that was made here.
+func (one *signer) discard(ctx context.Context, v *version) error {
+	if v.sha256 == v.base {
+		return nil
+	}
+	return one.Blobs.Remove(context.WithoutCancel(ctx), one.scope, v.sha256)
+}
+
+// sign performs one action on the newest version and puts the result in its place.
+func (one *signer) sign(ctx context.Context, action handover.Action, v *version) error {
+	in, err := one.Blobs.Open(ctx, one.scope, v.sha256)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }() // read only: nothing is lost
+	made, ref, err := one.write(ctx, in, v.sha256, one.params(action))
+	if err != nil {
+		return err
+	}
+	before := *v
+	v.sha256, v.size, v.signatures = ref.SHA256, ref.Size, made.Signatures
+	return one.discard(ctx, &before)
+}
+
+// params says how to sign for an action.
+func (one *signer) params(action handover.Action) pades.Params {
+	p := pades.Params{
+		Field: action.Placement.Field, Name: one.name, Reason: one.reason(action), Time: one.at,
+		Signer: one.identity.Signer, Chain: one.identity.Chain, Now: one.Now, Limits: one.Limits,
+	}
+	if one.job.SignatureLevel == contract.LevelBT {
+		p.Timestamp = one.Timestamp
+	}
+	if contract.Visibility(action.Visibility) == contract.VisibilityHidden {
+		return p
+	}
+	for _, b := range action.Placement.Boxes {
+		p.Boxes = append(p.Boxes, pdf.Box(b))
+	}
+	p.Appearance.Lines = tag(action.Text, one.job.Actor, one.name, one.at)
+	if action.Type == contract.ActionSign {
+		p.Appearance.Autograph = one.hand
+	}
+	return p
+}
+
+// reason is what a signature says about itself.
+func (one *signer) reason(action handover.Action) string {
+	switch {
+	case one.job.TaskKind == handover.Seal:
+		return "Sealed"
+	case one.job.TaskKind == handover.AutoSign:
+		return "Signed automatically"
+	case action.Type == contract.ActionApprove:
+		return "Approved"
+	case action.Type == contract.ActionView:
+		return "Seen"
+	}
+	return "Signed"
+}
+
+// growth is how many bytes one signature may add beyond the size of the document: fonts,
+// the drawing, certificates and a time-stamp take far less.
+const growth = 16 << 20
+
+// write signs in into a new blob. The bytes go straight from one file to the other; those
+// of in are checked on the way, because what is signed can never be changed again.
+func (one *signer) write(ctx context.Context, in blob.Reader, want string, p pades.Params) (pades.Result, blob.Ref, error) {
+	reader, writer := io.Pipe()
+	type answer struct {
+		result pades.Result
+		err    error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		check := &prefixDigest{left: in.Size(), digest: sha256.New()}
+		made, err := pades.Sign(ctx, in, in.Size(), io.MultiWriter(writer, check), p)
+		if err == nil && check.sum() != want {
+			err = fmt.Errorf("sign blob %s: %w", want, blob.ErrCorrupt)
+		}
+		writer.CloseWithError(err)
+		done <- answer{made, err}
+	}()
+	ref, putErr := one.Blobs.Put(ctx, one.scope, reader, 2*in.Size()+growth)
+	reader.CloseWithError(errors.Join(io.ErrClosedPipe, putErr)) // lets the signer end when Put gave up
+	signed := <-done
+	if signed.err != nil && !errors.Is(signed.err, io.ErrClosedPipe) {
+		return pades.Result{}, blob.Ref{}, signed.err
+	}
+	if putErr != nil {
+		return pades.Result{}, blob.Ref{}, putErr
+	}
+	if ref.SHA256 != hex.EncodeToString(signed.result.SHA256[:]) {
+		return pades.Result{}, blob.Ref{}, errors.Join(
+			fmt.Errorf("sign blob %s: %w", want, blob.ErrCorrupt), one.Blobs.Remove(context.WithoutCancel(ctx), one.scope, ref.SHA256))
+	}
+	return signed.result, ref, nil
+}
+
+// prefixDigest digests the first bytes written to it: those of the original.
+type prefixDigest struct {
+	left   int64
+	digest hash.Hash
+}
+
+// Write implements io.Writer.
+func (d *prefixDigest) Write(p []byte) (int, error) {
+	n := min(int64(len(p)), d.left)
+	d.digest.Write(p[:n])
+	d.left -= n
+	return len(p), nil
+}
+
+func (d *prefixDigest) sum() string { return hex.EncodeToString(d.digest.Sum(nil)) }
