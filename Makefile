@@ -38,7 +38,7 @@ TESTFLAGS   ?=
 
 .PHONY: demo
 demo: build ## From clone to a signed PDF in ./out: needs Go alone
-	@scripts/demo.sh
+	@$(GO) run ./scripts/demo
 
 .PHONY: run
 run: build ## The bus on this machine until stopped: HTTP 127.0.0.1:8080, NATS 127.0.0.1:4222, data in ./data

@@ -205,12 +205,12 @@ func TestResolveFindsTheActorsOfAnExpression(t *testing.T) {
 		}))
 		f.run(t)
 		for expr, want := range map[string][]string{
-			"carlaU|annaU":         {"carla", "anna"},
-			"1R":                   {"anna", "bruno"},
-			"brunoU|1R|brunoU":     {"bruno", "anna"},
-			"boardR":               {"Anna", "_bruno", "anna", "carla"},
+			"carlaU|annaU":        {"carla", "anna"},
+			"1R":                  {"anna", "bruno"},
+			"brunoU|1R|brunoU":    {"bruno", "anna"},
+			"boardR":              {"Anna", "_bruno", "anna", "carla"},
 			"boardR | brunoU |1R": {"Anna", "_bruno", "anna", "carla", "bruno"},
-			"guestU":               {"guest"},
+			"guestU":              {"guest"},
 		} {
 			got := f.resolved(t, prepared(tasks(task(expr))))
 			require.Equal(t, want, ids(got.Tasks[0].Actors), expr)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net/http"
 
@@ -31,6 +32,8 @@ type request struct {
 	digest  string
 	// operationID is the caller's; empty when he chose none.
 	operationID string
+	// staged is where the documents of the body are; nil when they are in the payload.
+	staged *blob.Scope
 }
 
 const (
@@ -47,64 +50,100 @@ const (
 // uploadPrefix begins the scopes of documents that were uploaded by themselves.
 const uploadPrefix = "up-"
 
-// body reads an HTTP body for the queue. The digest is that of what was sent. clean
-// removes what the body left in the blob store; it is called when the command is refused.
+// body is an HTTP body for the queue.
 type body struct {
 	payload []byte
-	digest  string
-	staged  *blob.Scope
+	// digest is that of what was sent.
+	digest string
+	// staged is where its documents are; nil when they are in the payload.
+	staged *blob.Scope
 }
 
-// readBody reads a body of at most MaxBody bytes.
-func (s *Service) readBody(ctx context.Context, w http.ResponseWriter, r *http.Request) (body, error) {
-	digest := sha256.New()
-	fmt.Fprintf(digest, "%s\x00%s\x00", r.Method, r.URL.Path)
-	in := io.TeeReader(http.MaxBytesReader(w, r.Body, s.MaxBody), digest)
-	var (
-		b   body
-		err error
-	)
+// readBody reads the body of a call that carries no documents.
+func (s *Service) readBody(w http.ResponseWriter, r *http.Request) (body, error) {
+	in := newBodyReader(w, r, min(maxRest, s.MaxBody))
+	payload, err := io.ReadAll(in)
+	return body{payload: payload, digest: in.digest()}, in.problem(err)
+}
+
+// readDocuments reads a body of at most MaxBody bytes. What it leaves in the blob store
+// is named in the body, after an error too.
+func (s *Service) readDocuments(ctx context.Context, w http.ResponseWriter, r *http.Request) (b body, err error) {
+	in := newBodyReader(w, r, s.MaxBody)
 	if r.ContentLength >= 0 && r.ContentLength <= inlineBody {
 		b.payload, err = io.ReadAll(in)
-	} else {
+	} else if r.ContentLength <= s.MaxBody { // else nothing is read for nothing
 		scope := blob.Scope{Customer: unowned, ID: incomingPrefix + s.NewID()}
 		b.payload, err = takeDocuments(in, func(doc io.Reader) (string, error) {
 			b.staged = &scope
 			ref, err := s.Blobs.Put(ctx, scope, doc, s.MaxBody)
+			if err == nil && ref.Size == 0 {
+				err = errNoContent
+			}
 			return contract.BlobURI(contract.BlobRef{Scope: scope.ID, SHA256: ref.SHA256, Size: ref.Size}), err
 		})
+	} else {
+		err = &http.MaxBytesError{Limit: s.MaxBody}
 	}
-	b.digest = hex.EncodeToString(digest.Sum(nil))
-	return b, s.bodyError(err)
+	b.digest = in.digest()
+	return b, in.problem(err)
 }
 
-// bodyError says in plain words why a body could not be read.
-func (s *Service) bodyError(err error) error {
+// bodyReader reads a bounded body, takes its digest and remembers why it could not be
+// read on, so that a fault of the caller is told from one of the bus.
+type bodyReader struct {
+	in     io.Reader
+	limit  int64
+	sum    hash.Hash
+	failed error
+}
+
+func newBodyReader(w http.ResponseWriter, r *http.Request, limit int64) *bodyReader {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s\x00%s\x00", r.Method, r.URL.Path)
+	return &bodyReader{in: http.MaxBytesReader(w, r.Body, limit), limit: limit, sum: sum}
+}
+
+func (b *bodyReader) Read(p []byte) (int, error) {
+	n, err := b.in.Read(p)
+	b.sum.Write(p[:n])
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.failed = err
+	}
+	return n, err
+}
+
+func (b *bodyReader) digest() string { return hex.EncodeToString(b.sum.Sum(nil)) }
+
+// problem says in plain words why the body could not be read.
+func (b *bodyReader) problem(err error) error {
 	var (
 		tooLarge *http.MaxBytesError
 		known    *contract.Error
 	)
 	switch {
-	case err == nil, errors.As(err, &known):
-		return err
+	case err == nil:
+		return nil
 	case errors.As(err, &tooLarge):
 		return &contract.Error{Code: contract.CodeTooLarge, Message: fmt.Sprintf(
-			"the body has more than %d bytes; upload large documents by themselves, or ask the operator to raise the limit", s.MaxBody)}
+			"the body has more than %d bytes; upload large documents by themselves, or ask the operator to raise the limit", b.limit)}
+	case b.failed != nil, errors.Is(err, io.ErrUnexpectedEOF):
+		return &contract.Error{Code: contract.CodeIllegalArgument, Message: "the body ends too early or is not readable; send it whole"}
+	case errors.As(err, &known):
+		return err
 	case errors.Is(err, errRestTooLarge):
 		return &contract.Error{Code: contract.CodeTooLarge, Message: fmt.Sprintf(
 			"the request without its documents has more than %d bytes", maxRest)}
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return &contract.Error{Code: contract.CodeIllegalArgument, Message: "the body ends too early"}
 	}
 	return err
 }
 
 // unstage removes what a body left in the blob store.
-func (s *Service) unstage(ctx context.Context, b body) {
-	if b.staged == nil {
+func (s *Service) unstage(ctx context.Context, staged *blob.Scope) {
+	if staged == nil {
 		return
 	}
-	if err := s.Blobs.RemoveScope(context.WithoutCancel(ctx), *b.staged); err != nil {
+	if err := s.Blobs.RemoveScope(context.WithoutCancel(ctx), *staged); err != nil {
 		s.Log.Warn("incoming blobs stay until the sweep", "error", err)
 	}
 }
@@ -124,10 +163,10 @@ func (s *Service) own(ctx context.Context, b *body, customer string) error {
 
 // readInsert reads and checks an insertEnvelope call as far as it can be checked here.
 func (s *Service) readInsert(w http.ResponseWriter, r *http.Request) (req request, err error) {
-	b, err := s.readBody(r.Context(), w, r)
+	b, err := s.readDocuments(r.Context(), w, r)
 	defer func() {
 		if err != nil {
-			s.unstage(r.Context(), b)
+			s.unstage(r.Context(), b.staged)
 		}
 	}()
 	if err != nil {
@@ -159,14 +198,14 @@ func (s *Service) readInsert(w http.ResponseWriter, r *http.Request) (req reques
 	return request{
 		command: contract.CommandInsertEnvelope, customer: customer, system: in.ExternalSystemCode,
 		externalID: in.Envelope.ExternalID, payload: b.payload, digest: b.digest,
-		operationID: r.Header.Get("Idempotency-Key"),
+		operationID: r.Header.Get("Idempotency-Key"), staged: b.staged,
 	}, nil
 }
 
 // readCommand reads a call on an envelope that exists. parse returns the customerCode
 // and the payload for the queue, with the envelope's id of the path in it.
 func (s *Service) readCommand(w http.ResponseWriter, r *http.Request, command contract.Command, parse func(data []byte, extID string) (code string, payload any, err error)) (request, error) {
-	b, err := s.readBody(r.Context(), w, r)
+	b, err := s.readBody(w, r)
 	if err != nil {
 		return request{}, err
 	}
@@ -200,20 +239,11 @@ func (s *Service) readCommand(w http.ResponseWriter, r *http.Request, command co
 func (s *Service) accept(ctx context.Context, req *request) (done *contract.Outcome, err error) {
 	if req.operationID == "" {
 		req.operationID = s.NewID()
-	} else if !contract.ValidExternalID(req.operationID) {
-		return nil, &contract.Error{Code: contract.CodeIllegalArgument, Path: "Idempotency-Key", Message: "must be 1 to 255 bytes without control characters"}
 	} else {
-		before, err := findOperation(ctx, s.DB, req.customer.ID, req.operationID)
-		switch {
-		case err == nil && before.Digest != req.digest:
-			return nil, reused()
-		case err == nil && before.State == stateDone:
-			outcome := before.Code.ReturnStatus(before.Message)
-			return &outcome, nil
-		case err == nil:
-			return nil, nil //nolint:nilnil // taken in charge before, without an outcome yet
-		case !errors.Is(err, store.ErrNotFound):
-			return nil, err
+		before, err := s.before(ctx, req)
+		if err != nil || before != nil {
+			s.unstage(ctx, req.staged)
+			return before.outcome(), err
 		}
 	}
 	subject, err := subjects.Command(req.customer.ID, req.system, req.command)
@@ -228,19 +258,37 @@ func (s *Service) accept(ctx context.Context, req *request) (done *contract.Outc
 	err = s.Publisher.Publish(ctx, bus.Message{
 		Subject: subject, ID: req.operationID + ":" + req.digest, Header: header, Data: req.payload,
 	})
-	if err != nil {
+	if err != nil { // it may be on disk nevertheless, so its documents stay
 		s.Log.Warn("command is not taken in charge", "operation", req.operationID, "error", err)
 		return nil, &contract.Error{Code: contract.CodeUnavailable, Message: "the bus cannot take the command in charge at the moment; send it again with the same Idempotency-Key"}
 	}
 	return nil, nil //nolint:nilnil // taken in charge; the outcome comes later
 }
 
+// before returns the operation that the request repeats, nil when it is new. It refuses
+// the id of an operation with another payload.
+func (s *Service) before(ctx context.Context, req *request) (*operation, error) {
+	if !contract.ValidExternalID(req.operationID) {
+		return nil, &contract.Error{Code: contract.CodeIllegalArgument, Path: "Idempotency-Key", Message: "must be 1 to 255 bytes without control characters"}
+	}
+	o, err := findOperation(ctx, s.DB, req.customer.ID, req.operationID)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, nil //nolint:nilnil // none
+	case err != nil:
+		return nil, err
+	case o.Digest != req.digest:
+		return nil, reused()
+	}
+	return &o, nil
+}
+
 // upload keeps the bytes of one document for a later command.
-func (s *Service) upload(ctx context.Context, customer string, r io.Reader) (contract.Uploaded, error) {
+func (s *Service) upload(ctx context.Context, customer string, in *bodyReader) (contract.Uploaded, error) {
 	scope := blob.Scope{Customer: customer, ID: uploadPrefix + s.NewID()}
-	ref, err := s.Blobs.Put(ctx, scope, r, s.MaxBody)
+	ref, err := s.Blobs.Put(ctx, scope, in, s.MaxBody)
 	if err != nil {
-		return contract.Uploaded{}, s.bodyError(err)
+		return contract.Uploaded{}, in.problem(err)
 	}
 	if ref.Size == 0 {
 		return contract.Uploaded{}, errors.Join(&contract.Error{Code: contract.CodeIllegalArgument, Message: "the body is empty; send the bytes of the document"},
@@ -249,4 +297,3 @@ func (s *Service) upload(ctx context.Context, customer string, r io.Reader) (con
 	uri := contract.BlobURI(contract.BlobRef{Scope: scope.ID, SHA256: ref.SHA256, Size: ref.Size})
 	return contract.Uploaded{URI: uri, SHA256: ref.SHA256, Size: ref.Size}, nil
 }
-

@@ -37,6 +37,8 @@ type accepted struct {
 	op       handover.Operation
 	digest   string
 	position int64
+	// misaddressed says that the subject is not cmd.<customer>.<system>.<command>.
+	misaddressed bool
 	// refusal ends the operation; otherwise message goes to subject.
 	refusal *handover.Refusal
 	subject string
@@ -55,7 +57,7 @@ func (s *Service) prepare(ctx context.Context, m *bus.Incoming) (any, error) {
 	if problem := usable(customer); problem != nil {
 		return a.refuse(problem), nil
 	}
-	if !known(a.op.Command) {
+	if a.misaddressed || !known(a.op.Command) {
 		return a.refuse(&contract.Error{
 			Code: contract.CodeIllegalArgument, Message: "the subject must be cmd.<customer>.<external system>.<command>, with a command of " + commandNames(),
 		}), nil
@@ -72,7 +74,7 @@ func (s *Service) prepare(ctx context.Context, m *bus.Incoming) (any, error) {
 // identify names the operation. The ids that it gives are made of the message's place
 // and time in the stream, so that a redelivery gets the same.
 func (s *Service) identify(m *bus.Incoming) (*accepted, handover.Customer, error) {
-	parsed, _ := subjects.ParseCommand(m.Subject)
+	parsed, malformed := subjects.ParseCommand(m.Subject)
 	customer, ok := s.customers.model.Get(parsed.Customer)
 	if !ok {
 		return nil, customer, bus.Reject(errors.New("the subject names no customer that exists"))
@@ -83,14 +85,11 @@ func (s *Service) identify(m *bus.Incoming) (*accepted, handover.Customer, error
 		digest = hex.EncodeToString(sum[:])
 	}
 	id := m.Header.Get(subjects.HeaderOperationID)
-	if id == "" {
-		id = stableID(m.Time, "operation", m.ID, digest)
-	}
 	if !contract.ValidExternalID(id) {
 		id = stableID(m.Time, "operation", m.ID, digest)
 	}
 	return &accepted{
-		digest: digest, position: int64(m.Sequence), //nolint:gosec // far from overflow
+		digest: digest, misaddressed: malformed != nil, position: int64(m.Sequence), //nolint:gosec // far from overflow
 		op: handover.Operation{
 			ID: id, Key: operationKey(customer.ID, id, digest), Customer: customer.ID, System: parsed.System,
 			Command: string(parsed.Command), ExternalID: externalID(parsed.Command, m.Data), AcceptedAt: m.Time,
@@ -178,8 +177,11 @@ func (s *Service) prepareInsert(ctx context.Context, a *accepted, data []byte) (
 		return a.refuse(err), nil
 	}
 	before, err := findOperation(ctx, s.DB, a.op.Customer, a.op.ID)
-	if err == nil && before.Key == a.op.Key {
+	switch {
+	case err == nil && before.Key == a.op.Key:
 		return a, nil // seen before: nothing is stored twice
+	case err == nil:
+		return a.refuse(reused()), nil
 	}
 	envelopeID := envelopeID(a.op.Key)
 	scope := blob.Scope{Customer: a.op.Customer, ID: envelopeID}
@@ -233,25 +235,23 @@ func (s *Service) keep(ctx context.Context, a *accepted, scope blob.Scope, doc *
 		return blob.Ref{}, err
 	}
 	from := blob.Scope{Customer: a.op.Customer, ID: uri.Scope}
-	err = s.Blobs.Link(ctx, from, uri.SHA256, scope)
-	if errors.Is(err, blob.ErrNotFound) && s.has(ctx, scope, uri.SHA256) {
-		err = nil // linked by an earlier try, which removed the source
-	}
-	if errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrName) {
-		return blob.Ref{}, &contract.Error{Code: contract.CodeIllegalArgument, Path: path, Message: "no such upload; upload the document again"}
-	}
-	if err != nil {
+	// Not found may mean linked by an earlier try, which removed the source: then the scope has it.
+	if err := s.Blobs.Link(ctx, from, uri.SHA256, scope); err != nil && !errors.Is(err, blob.ErrNotFound) {
 		return blob.Ref{}, err
 	}
-	return blob.Ref{SHA256: uri.SHA256, Size: uri.Size}, nil
+	size, err := s.size(ctx, scope, uri.SHA256)
+	if errors.Is(err, blob.ErrNotFound) || (err == nil && size != uri.Size) {
+		return blob.Ref{}, &contract.Error{Code: contract.CodeIllegalArgument, Path: path, Message: "no such upload; upload the document again"}
+	}
+	return blob.Ref{SHA256: uri.SHA256, Size: size}, err
 }
 
-func (s *Service) has(ctx context.Context, scope blob.Scope, sha256 string) bool {
+func (s *Service) size(ctx context.Context, scope blob.Scope, sha256 string) (int64, error) {
 	r, err := s.Blobs.Open(ctx, scope, sha256)
 	if err != nil {
-		return false
+		return 0, err
 	}
-	return r.Close() == nil
+	return r.Size(), r.Close()
 }
 
 // incoming lists the places in which this service itself kept documents that came over
@@ -311,6 +311,9 @@ func (s *Service) apply(ctx context.Context, tx *store.Tx, _ *bus.Incoming, prep
 		return nil // the same operation again: it has, or will have, its outcome
 	case err == nil:
 		a.refuse(reused())
+		if ingest, ok := a.message.(handover.Ingest); ok {
+			a.refusal.EnvelopeID = ingest.EnvelopeID // accepted at the same time: its documents are stored
+		}
 		return s.send(ctx, tx, subjects.WorkRefuse, a.refusal)
 	case !errors.Is(err, store.ErrNotFound):
 		return err

@@ -30,6 +30,9 @@ func unknownCustomer() *contract.Error {
 // withCode returns the customer whose code it is. It compares with every key of every
 // customer in constant time, so that the time tells nothing about the keys.
 func (c *customers) withCode(code string) (handover.Customer, *contract.Error) {
+	if code == "" {
+		return handover.Customer{}, &contract.Error{Code: contract.CodeIllegalArgument, Path: "customerCode", Message: "is missing"}
+	}
 	digest := sha256.Sum256([]byte(code))
 	given := []byte(hex.EncodeToString(digest[:]))
 	var found handover.Customer

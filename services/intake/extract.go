@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 
 	"signbus.dev/pkg/contract"
 )
@@ -14,12 +17,15 @@ import (
 // errRestTooLarge says that a body is large even without its documents.
 var errRestTooLarge = errors.New("the request without its documents is too large")
 
-// maxRest bounds what stays of a body when its documents are taken out: it must fit a
-// NATS message with its headers.
-const maxRest = 7 << 20
+// maxRest bounds what stays of a body when its documents are taken out; the decoder
+// refuses more as well.
+const maxRest = contract.MaxModelBytes
 
 // keepFunc stores the bytes of one document and returns the uri to put in their place.
 type keepFunc func(io.Reader) (uri string, err error)
+
+// errNoContent is returned by a keepFunc for a document without a byte.
+var errNoContent = errors.New("the document is empty")
 
 // takeDocuments copies a JSON text from r to the result, except that each base64 text
 // under a key "bytes" is decoded into keep and replaced by a member "uri". The text may
@@ -46,12 +52,15 @@ type extractor struct {
 	out  bytes.Buffer
 	keep keepFunc
 	// nest holds the open brackets; key says that the next text is a member's name.
-	nest []byte
+	nest []bracket
 	key  bool
 }
 
-// maxNest is deeper than any request; deeper text is left to the decoder to refuse.
-const maxNest = 64
+// bracket is an open object or list, and the place in the list.
+type bracket struct {
+	open  byte
+	index int
+}
 
 func (x *extractor) token() error {
 	c, err := x.in.ReadByte()
@@ -60,9 +69,7 @@ func (x *extractor) token() error {
 	}
 	switch c {
 	case '{', '[':
-		if len(x.nest) < maxNest {
-			x.nest = append(x.nest, c)
-		}
+		x.nest = append(x.nest, bracket{open: c})
 		x.key = c == '{'
 	case '}', ']':
 		if len(x.nest) > 0 {
@@ -70,7 +77,11 @@ func (x *extractor) token() error {
 		}
 		x.key = false
 	case ',':
-		x.key = len(x.nest) > 0 && x.nest[len(x.nest)-1] == '{'
+		x.key = false
+		if n := len(x.nest); n > 0 {
+			x.nest[n-1].index++
+			x.key = x.nest[n-1].open == '{'
+		}
 	case '"':
 		if x.key {
 			x.key = false
@@ -113,7 +124,8 @@ func (x *extractor) member() error {
 	if err := x.copyText(); err != nil {
 		return err
 	}
-	name := string(x.out.Bytes()[start+1 : x.out.Len()-1])
+	end := x.out.Len()
+	name := memberName(x.out.Bytes()[start:end])
 	if name != "bytes" && name != "uri" {
 		return nil
 	}
@@ -121,7 +133,7 @@ func (x *extractor) member() error {
 	if err != nil {
 		return err
 	}
-	between := bytes.Clone(x.out.Bytes()[start+len(name)+2:])
+	between := bytes.Clone(x.out.Bytes()[end:])
 	rename := func(to string) {
 		x.out.Truncate(start)
 		fmt.Fprintf(&x.out, "%q%s", to, between)
@@ -141,6 +153,15 @@ func (x *extractor) member() error {
 	return nil
 }
 
+// memberName reads a name with its quotes; one that is not valid is left to the decoder.
+func memberName(quoted []byte) (name string) {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return string(quoted[1 : len(quoted)-1])
+	}
+	_ = json.Unmarshal(quoted, &name)
+	return name
+}
+
 // copyToValue copies the colon and white space and returns the first byte of the value,
 // which stays unread.
 func (x *extractor) copyToValue() (byte, error) {
@@ -158,38 +179,61 @@ func (x *extractor) copyToValue() (byte, error) {
 	}
 }
 
+// document keeps the content of a document, of which the opening quote has been read.
 func (x *extractor) document() (string, error) {
 	text := &textReader{in: x.in}
 	uri, err := x.keep(base64.NewDecoder(base64.StdEncoding.Strict(), text))
 	var corrupt base64.CorruptInputError
 	switch {
-	case errors.As(err, &corrupt), err == nil && !text.done, errors.Is(err, io.ErrUnexpectedEOF):
-		return "", &contract.Error{
-			Code: contract.CodeIllegalArgument, Path: "envelope.documents.bytes",
-			Message: "must be base64: the standard alphabet, padded with =",
-		}
+	case text.failed != nil: // the body's own fault, however the decoder took it
+		return "", text.failed
+	case errors.As(err, &corrupt), errors.Is(err, io.ErrUnexpectedEOF), err == nil && !text.done:
+		return "", x.problem("must be base64: the standard alphabet, padded with =")
+	case errors.Is(err, errNoContent):
+		return "", x.problem("is missing; give the content in base64, or upload it and give its uri")
 	}
 	return uri, err
+}
+
+// problem is a fault of the document in hand.
+func (x *extractor) problem(message string) *contract.Error {
+	path := "envelope.documents"
+	for _, b := range slices.Backward(x.nest) {
+		if b.open == '[' {
+			path += fmt.Sprintf("[%d]", b.index)
+			break
+		}
+	}
+	return &contract.Error{Code: contract.CodeIllegalArgument, Path: path + ".bytes", Message: message}
 }
 
 // textReader reads the inside of a JSON text up to its closing quote. Base64 has no
 // characters that need escaping, but some writers escape the slash and line ends.
 type textReader struct {
-	in   *bufio.Reader
-	done bool
+	in *bufio.Reader
+	// done says that the closing quote was read, padded that only padding may follow.
+	done, padded bool
+	// failed is why the body could not be read on.
+	failed error
 }
+
+// special are the characters that end a run of plain ones.
+const special = "\"\\=\r\n"
 
 func (t *textReader) Read(p []byte) (int, error) {
 	if t.done || len(p) == 0 {
 		return 0, io.EOF
 	}
 	if _, err := t.in.Peek(1); err != nil {
-		return 0, io.ErrUnexpectedEOF
+		return 0, t.fail(err)
 	}
 	window, _ := t.in.Peek(min(len(p), t.in.Buffered()))
-	if end := bytes.IndexAny(window, `"\`); end == 0 {
+	switch end := bytes.IndexAny(window, special); {
+	case end == 0:
 		return t.special(p)
-	} else if end > 0 {
+	case t.padded: // the decoder itself would begin anew after the padding
+		return 0, base64.CorruptInputError(0)
+	case end > 0:
 		window = window[:end]
 	}
 	n := copy(p, window)
@@ -197,32 +241,62 @@ func (t *textReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// special reads the closing quote or an escape.
+// special reads the closing quote, padding or an escape.
 func (t *textReader) special(p []byte) (int, error) {
 	c, _ := t.in.ReadByte()
-	if c == '"' {
+	switch c {
+	case '"':
 		t.done = true
 		return 0, io.EOF
+	case '=':
+		t.padded = true
+		p[0] = c
+		return 1, nil
+	case '\r', '\n': // the decoder would skip them, but a JSON text cannot hold them
+		return 0, base64.CorruptInputError(0)
 	}
-	escape, err := t.in.ReadByte()
+	c, err := t.escape()
 	if err != nil {
-		return 0, io.ErrUnexpectedEOF
+		return 0, t.fail(err)
 	}
-	switch escape {
-	case 'n', 'r':
-		p[0] = '\n' // skipped by the base64 decoder
-	case 'u':
-		var hex [4]byte
-		if _, err := io.ReadFull(t.in, hex[:]); err != nil {
-			return 0, io.ErrUnexpectedEOF
-		}
-		var r rune
-		if _, err := fmt.Sscanf(string(hex[:]), "%04x", &r); err != nil || r > 0x7f {
-			r = '?' // no base64: refused by the decoder
-		}
-		p[0] = byte(r)
-	default:
-		p[0] = escape
+	if t.padded = t.padded || c == '='; t.padded && c != '=' && c != '\n' && c != '\r' {
+		return 0, base64.CorruptInputError(0)
 	}
+	p[0] = c
 	return 1, nil
+}
+
+// noBase64 stands for what cannot be in a base64 text.
+const noBase64 = '?'
+
+// escape reads what follows a backslash.
+func (t *textReader) escape() (byte, error) {
+	c, err := t.in.ReadByte()
+	if err != nil {
+		return 0, err
+	}
+	switch c {
+	case '/':
+		return '/', nil
+	case 'n', 'r':
+		return '\n', nil // skipped by the base64 decoder
+	case 'u':
+		var digits [4]byte
+		if _, err := io.ReadFull(t.in, digits[:]); err != nil {
+			return 0, err
+		}
+		r, err := strconv.ParseUint(string(digits[:]), 16, 16)
+		if err == nil && r < 0x80 {
+			return byte(r), nil
+		}
+	}
+	return noBase64, nil
+}
+
+func (t *textReader) fail(err error) error {
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	t.failed = err
+	return err
 }

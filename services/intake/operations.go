@@ -32,6 +32,15 @@ type operation struct {
 	DoneAt      time.Time
 }
 
+// outcome returns how the operation ended; nil while it has not, and of none.
+func (o *operation) outcome() *contract.Outcome {
+	if o == nil || o.State != stateDone {
+		return nil
+	}
+	outcome := o.Code.ReturnStatus(o.Message)
+	return &outcome
+}
+
 const operationColumns = `op_key, customer, id, digest, system, command, external_id, accepted_at, state, position,
 	next_subject, next_message, trace_parent, code, message, done_at`
 

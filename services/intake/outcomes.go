@@ -34,8 +34,8 @@ func (s *Service) outcome(ctx context.Context, tx *store.Tx, m *bus.Incoming) er
 		return bus.Reject(err)
 	}
 	code, _ := contract.ParseCode(done.ReturnStatus.Code)
-	if code == contract.CodeOperationIDReused {
-		return nil // the outcome of a refused namesake, not of the operation
+	if ofNamesake(done) {
+		return nil
 	}
 	o, err := findOperation(ctx, tx, customer, done.ID)
 	if errors.Is(err, store.ErrNotFound) {
@@ -55,6 +55,13 @@ func (s *Service) outcome(ctx context.Context, tx *store.Tx, m *bus.Incoming) er
 	}
 	traced := bus.Extract(ctx, nats.Header{subjects.HeaderTraceParent: {follower.TraceParent}})
 	return s.outbox.Send(traced, tx, bus.Message{Subject: follower.NextSubject, Data: follower.NextMessage})
+}
+
+// ofNamesake says that the outcome is not that of the operation but of a refused command
+// that used its id again.
+func ofNamesake(done contract.OperationDone) bool {
+	code, _ := contract.ParseCode(done.ReturnStatus.Code)
+	return code == contract.CodeOperationIDReused
 }
 
 func readOutcome(h nats.Header, data []byte) (customer string, done contract.OperationDone, err error) {
@@ -106,11 +113,13 @@ func (w *waiters) tell(key waiterKey, outcome contract.Outcome) {
 }
 
 // followOutcomes wakes waiting calls. It listens to the events as they are published,
-// not through a consumer: a call that misses its event asks the table, see [Service.wait].
+// not through a consumer, which would hear of each one sync of the disk later (measured
+// with one call at a time: 0.1 against 0.4 ms). A call that misses its event asks the
+// table, see [Service.wait].
 func (s *Service) followOutcomes(ctx context.Context) error {
 	sub, err := s.Conn.Subscribe(operationsDone, func(msg *nats.Msg) {
 		customer, done, err := readOutcome(msg.Header, msg.Data)
-		if err == nil {
+		if err == nil && !ofNamesake(done) {
 			s.waiters.tell(waiterKey{customer, done.ID}, done.ReturnStatus)
 		}
 	})
@@ -134,7 +143,7 @@ func timeout(id string) *contract.Error {
 const askAgain = time.Second
 
 // wait waits for the outcome of an operation.
-func (s *Service) wait(ctx context.Context, customer, id string, outcome <-chan contract.Outcome) (contract.Outcome, error) {
+func (s *Service) wait(ctx context.Context, customer, id string, outcome <-chan contract.Outcome) (*contract.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Wait)
 	defer cancel()
 	ticker := time.NewTicker(askAgain)
@@ -142,14 +151,14 @@ func (s *Service) wait(ctx context.Context, customer, id string, outcome <-chan 
 	for {
 		select {
 		case done := <-outcome:
-			return done, nil
+			return &done, nil
 		case <-ticker.C:
 			o, err := findOperation(ctx, s.DB, customer, id)
 			if err == nil && o.State == stateDone {
-				return o.Code.ReturnStatus(o.Message), nil
+				return o.outcome(), nil
 			}
 		case <-ctx.Done():
-			return contract.Outcome{}, timeout(id)
+			return nil, timeout(id)
 		}
 	}
 }

@@ -70,6 +70,7 @@ func (s *Service) Handler() http.Handler {
 	handle("POST "+base+"/documents", s.authenticated(s.postDocument))
 	handle("POST "+base+"/subscriptions", s.authenticated(s.postSubscription))
 	handle("GET "+base+"/subscriptions", s.authenticated(s.getSubscriptions))
+	handle("GET "+base+"/subscriptions/{id}", s.authenticated(s.getSubscription))
 	handle("DELETE "+base+"/subscriptions/{id}", s.authenticated(s.deleteSubscription))
 	handle("/gosign/", notFound)
 	handle("/legalbus/", notFound)
@@ -123,21 +124,21 @@ func (s *Service) answerAccepted(w http.ResponseWriter, r *http.Request, req *re
 
 // answerOutcome waits for the outcome of the operation and answers with it.
 func (s *Service) answerOutcome(w http.ResponseWriter, r *http.Request, req *request, withEnvelope bool) error {
-	if req.operationID == "" {
+	chosen := req.operationID != ""
+	if !chosen {
 		req.operationID = s.NewID() // known before it is published, so that no outcome is missed
 	}
 	outcome, remove := s.waiters.add(waiterKey{req.customer.ID, req.operationID})
 	defer remove()
 	done, err := s.accept(r.Context(), req)
+	if err == nil && done == nil {
+		done, err = s.wait(r.Context(), req.customer.ID, req.operationID, outcome)
+		if err == nil && chosen { // perhaps that of a namesake accepted at the same time
+			_, err = s.before(r.Context(), req)
+		}
+	}
 	if err != nil {
 		return err
-	}
-	if done == nil {
-		result, err := s.wait(r.Context(), req.customer.ID, req.operationID, outcome)
-		if err != nil {
-			return err
-		}
-		done = &result
 	}
 	code, ok := contract.ParseCode(done.Code)
 	if !ok {
@@ -154,7 +155,7 @@ func (s *Service) answerOutcome(w http.ResponseWriter, r *http.Request, req *req
 
 // getEnvelope answers the query findEnvelope.
 func (s *Service) getEnvelope(w http.ResponseWriter, r *http.Request) error {
-	b, err := s.readBody(r.Context(), w, r)
+	b, err := s.readBody(w, r)
 	if err != nil {
 		return err
 	}
@@ -209,11 +210,12 @@ func (s *Service) find(ctx context.Context, customer, extID string, withBytes bo
 func (s *Service) authenticated(fn func(http.ResponseWriter, *http.Request, handover.Customer) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		scheme, code, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		if !strings.EqualFold(scheme, "Bearer") {
+		code = strings.TrimSpace(code)
+		if !strings.EqualFold(scheme, "Bearer") || code == "" {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="signbus"`)
 			return &contract.Error{Code: contract.CodeCustNotFound, Path: "Authorization", Message: "send the customerCode as `Authorization: Bearer <customerCode>`"}
 		}
-		customer, problem := s.customers.withCode(strings.TrimSpace(code))
+		customer, problem := s.customers.withCode(code)
 		if problem != nil {
 			return problem
 		}
@@ -265,19 +267,14 @@ func (s *Service) getOperation(w http.ResponseWriter, r *http.Request, c handove
 	if err != nil {
 		return err
 	}
-	status := contract.OperationStatus{
+	return writeJSON(w, http.StatusOK, contract.OperationStatus{
 		ID: o.ID, Command: contract.Command(o.Command), ExtID: o.ExternalID,
-		AcceptedAt: contract.MillisOf(o.AcceptedAt), Done: o.State == stateDone,
-	}
-	if status.Done {
-		outcome := o.Code.ReturnStatus(o.Message)
-		status.ReturnStatus = &outcome
-	}
-	return writeJSON(w, http.StatusOK, status)
+		AcceptedAt: contract.MillisOf(o.AcceptedAt), Done: o.State == stateDone, ReturnStatus: o.outcome(),
+	})
 }
 
 func (s *Service) postDocument(w http.ResponseWriter, r *http.Request, c handover.Customer) error {
-	uploaded, err := s.upload(r.Context(), c.ID, http.MaxBytesReader(w, r.Body, s.MaxBody))
+	uploaded, err := s.upload(r.Context(), c.ID, newBodyReader(w, r, s.MaxBody))
 	if err != nil {
 		return err
 	}
@@ -285,7 +282,7 @@ func (s *Service) postDocument(w http.ResponseWriter, r *http.Request, c handove
 }
 
 func (s *Service) postSubscription(w http.ResponseWriter, r *http.Request, c handover.Customer) error {
-	b, err := s.readBody(r.Context(), w, r)
+	b, err := s.readBody(w, r)
 	if err != nil {
 		return err
 	}
@@ -302,12 +299,29 @@ func (s *Service) postSubscription(w http.ResponseWriter, r *http.Request, c han
 }
 
 func (s *Service) getSubscriptions(w http.ResponseWriter, r *http.Request, c handover.Customer) error {
-	var list contract.Subscriptions
-	if err := bus.Call(r.Context(), s.Conn, subjects.Directory, handover.CallSubscriptions,
-		handover.SubscriptionQuery{Customer: c.ID}, &list); err != nil {
+	list, err := s.subscriptions(r.Context(), c.ID)
+	if err != nil {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, list)
+}
+
+func (s *Service) getSubscription(w http.ResponseWriter, r *http.Request, c handover.Customer) error {
+	list, err := s.subscriptions(r.Context(), c.ID)
+	if err != nil {
+		return err
+	}
+	for _, subscription := range list.Subscriptions {
+		if subscription.ID == r.PathValue("id") {
+			return writeJSON(w, http.StatusOK, subscription)
+		}
+	}
+	return &contract.Error{Code: contract.CodeNotFound, Message: "no such subscription"}
+}
+
+func (s *Service) subscriptions(ctx context.Context, customer string) (list contract.Subscriptions, err error) {
+	return list, bus.Call(ctx, s.Conn, subjects.Directory, handover.CallSubscriptions,
+		handover.SubscriptionQuery{Customer: customer}, &list)
 }
 
 func (s *Service) deleteSubscription(w http.ResponseWriter, r *http.Request, c handover.Customer) error {

@@ -51,8 +51,10 @@ type attempt struct {
 	lane
 	// claim fences the try: whoever lost the lane in the meantime can't change it.
 	claim string
-	// probe says that an endpoint is tried again after a pause.
-	probe bool
+	// probe says that an endpoint is tried again after a pause; address is the digest of
+	// its address, so that what an old address answers is not held against a new one.
+	probe   bool
+	address string
 
 	delivery   string
 	event      []byte
@@ -78,11 +80,11 @@ func (l *ledger) claim(ctx context.Context, key endpointKey, limit int) ([]attem
 		attempts = nil
 		now := l.now()
 		until := store.Micros(now.Add(l.cfg.Lease))
-		probe, ok, err := l.admit(ctx, tx, key, now, until)
-		if err != nil || !ok {
+		admitted, err := l.admit(ctx, tx, key, now, until)
+		if err != nil || !admitted.ok {
 			return err
 		}
-		if probe {
+		if admitted.probe {
 			limit = 1
 		}
 		claim := l.newID()
@@ -104,11 +106,11 @@ func (l *ledger) claim(ctx context.Context, key endpointKey, limit int) ([]attem
 				return err
 			}
 			if a != nil {
-				a.claim, a.probe = claim, probe
+				a.claim, a.probe, a.address = claim, admitted.probe, admitted.address
 				attempts = append(attempts, *a)
 			}
 		}
-		if probe && len(attempts) == 0 {
+		if admitted.probe && len(attempts) == 0 {
 			return l.endProbe(ctx, tx, key)
 		}
 		return nil
@@ -119,26 +121,35 @@ func (l *ledger) claim(ctx context.Context, key endpointKey, limit int) ([]attem
 	return attempts, nil
 }
 
-// admit says whether the endpoint may be tried. After a pause one try alone may probe
-// it; the conditional update gives the probe to one process only.
-func (l *ledger) admit(ctx context.Context, tx *store.Tx, key endpointKey, now time.Time, until int64) (probe, ok bool, err error) {
+// admission says whether and how an endpoint may be tried.
+type admission struct {
+	ok, probe bool
+	address   string
+}
+
+// admit decides about an endpoint. After a pause one try alone may probe it; the
+// conditional update gives the probe to one process only.
+func (l *ledger) admit(ctx context.Context, tx *store.Tx, key endpointKey, now time.Time, until int64) (admission, error) {
+	var a admission
 	var failures, paused int64
 	var disabled string
-	err = tx.QueryRow(ctx, `SELECT failures, paused_until, disabled FROM relay_endpoints WHERE customer = $1 AND subscription = $2`,
-		[]any{key.customer, key.subscription}, &failures, &paused, &disabled)
+	err := tx.QueryRow(ctx, `SELECT address_digest, failures, paused_until, disabled FROM relay_endpoints WHERE customer = $1 AND subscription = $2`,
+		[]any{key.customer, key.subscription}, &a.address, &failures, &paused, &disabled)
 	if errors.Is(err, store.ErrNotFound) {
-		return false, false, nil
+		return admission{}, nil
 	}
 	if err != nil || disabled != "" || paused > store.Micros(now) {
-		return false, false, err
+		return admission{}, err
 	}
 	if failures < int64(l.cfg.Breaker.Failures) {
-		return false, true, nil
+		a.ok = true
+		return a, nil
 	}
 	n, err := tx.Exec(ctx, `UPDATE relay_endpoints SET probe_until = $1
 		WHERE customer = $2 AND subscription = $3 AND probe_until <= $4 AND paused_until <= $4`,
 		until, key.customer, key.subscription, store.Micros(now))
-	return true, n == 1, err
+	a.ok, a.probe = n == 1, true
+	return a, err
 }
 
 func (l *ledger) endProbe(ctx context.Context, tx *store.Tx, key endpointKey) error {
@@ -167,8 +178,7 @@ func (l *ledger) begin(ctx context.Context, tx *store.Tx, ln lane, now time.Time
 	if delay, more := l.cfg.Schedule.Next(int(a.failures)+1, l.random); more {
 		a.nextAt = now.Add(delay)
 	}
-	if _, err := tx.Exec(ctx, `UPDATE relay_attempts SET ended_at = $1, reason = 'interrupted' WHERE delivery = $2 AND ended_at = 0`,
-		store.Micros(now), a.delivery); err != nil {
+	if err := closeOpen(ctx, tx, a.delivery, now); err != nil {
 		return nil, err
 	}
 	if _, err := tx.Exec(ctx, `UPDATE relay_deliveries SET attempts = $1 WHERE id = $2`, a.number, a.delivery); err != nil {

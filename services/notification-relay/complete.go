@@ -56,6 +56,9 @@ func (l *ledger) complete(ctx context.Context, a attempt, out webhook.Outcome) (
 			return err
 		}
 		v.pausedUntil, v.disabled = h.pausedUntil, h.disabled
+		if out.Disables() && v.disabled == "" { // the address has changed: try that one
+			v.status, v.nextAt = Pending, now
+		}
 		held, err := tx.Exec(ctx, `UPDATE relay_lanes SET claim = '', claimed_by = ''
 			WHERE customer = $1 AND subscription = $2 AND envelope = $3 AND claim = $4`,
 			a.customer, a.subscription, a.envelope, a.claim)
@@ -102,12 +105,23 @@ func (l *ledger) move(ctx context.Context, tx *store.Tx, a attempt, out webhook.
 		next, ended = store.Micros(v.nextAt), 0
 	}
 	failures := a.failures
-	if out.Counts() && !out.Delivered() {
+	if out.Counts() && !out.Delivered() && !out.Disables() {
 		failures++
 	}
-	_, err := tx.Exec(ctx, `UPDATE relay_deliveries SET status = $1, reason = $2, failures = $3, next_at = $4, ended_at = $5
+	if _, err := tx.Exec(ctx, `UPDATE relay_deliveries SET status = $1, reason = $2, failures = $3, next_at = $4, ended_at = $5
 		WHERE id = $6 AND (status = 'pending' OR $1 = 'delivered')`,
-		string(v.status), v.reason, failures, next, ended, a.delivery)
+		string(v.status), v.reason, failures, next, ended, a.delivery); err != nil || !v.stale {
+		return err
+	}
+	// Nobody begins this delivery again, so nobody would close the attempt that took its
+	// place if that one's process died. Alive, it overwrites this.
+	return closeOpen(ctx, tx, a.delivery, now)
+}
+
+// closeOpen closes attempts whose process gave no more sign of life.
+func closeOpen(ctx context.Context, tx *store.Tx, delivery string, now time.Time) error {
+	_, err := tx.Exec(ctx, `UPDATE relay_attempts SET ended_at = $1, reason = $2 WHERE delivery = $3 AND ended_at = 0`,
+		store.Micros(now), string(webhook.Interrupted), delivery)
 	return err
 }
 
@@ -127,7 +141,7 @@ func (l *ledger) rate(ctx context.Context, tx *store.Tx, a attempt, out webhook.
 			WHERE customer = $1 AND subscription = $2 AND failures > 0`, a.customer, a.subscription)
 		return health{}, err
 	case out.Disables():
-		return health{disabled: disabledGone}, l.disable(ctx, tx, a.endpointKey, disabledGone)
+		return l.disable(ctx, tx, a, disabledGone)
 	case !out.Counts():
 		if !a.probe {
 			return health{}, nil
@@ -146,7 +160,7 @@ func (l *ledger) rate(ctx context.Context, tx *store.Tx, a attempt, out webhook.
 		return health{}, err
 	}
 	if now.Sub(store.Time(since)) >= l.cfg.Breaker.DisableAfter {
-		return health{disabled: disabledFailing}, l.disable(ctx, tx, a.endpointKey, disabledFailing)
+		return l.disable(ctx, tx, a, disabledFailing)
 	}
 	// What was under way when the pause began says nothing new.
 	if !a.probe && paused > store.Micros(a.startedAt) {
@@ -158,8 +172,12 @@ func (l *ledger) rate(ctx context.Context, tx *store.Tx, a attempt, out webhook.
 	return health{pausedUntil: until}, err
 }
 
-func (l *ledger) disable(ctx context.Context, tx *store.Tx, key endpointKey, why string) error {
-	_, err := tx.Exec(ctx, `UPDATE relay_endpoints SET disabled = $1, probe_until = 0 WHERE customer = $2 AND subscription = $3`,
-		why, key.customer, key.subscription)
-	return err
+// disable ends the endpoint, unless its address has changed since the attempt began.
+func (l *ledger) disable(ctx context.Context, tx *store.Tx, a attempt, why string) (health, error) {
+	n, err := tx.Exec(ctx, `UPDATE relay_endpoints SET disabled = $1, probe_until = 0
+		WHERE customer = $2 AND subscription = $3 AND address_digest = $4`, why, a.customer, a.subscription, a.address)
+	if err != nil || n == 0 {
+		return health{}, err
+	}
+	return health{disabled: why}, nil
 }

@@ -169,9 +169,16 @@ func (l *ledger) drop(ctx context.Context, tx *store.Tx, key endpointKey, status
 	if _, err := tx.Exec(ctx, `DELETE FROM relay_lanes WHERE customer = $1 AND subscription = $2`, key.customer, key.subscription); err != nil {
 		return err
 	}
+	now := store.Micros(l.now())
+	// An attempt under way overwrites this at its end; one whose process died has none.
+	if _, err := tx.Exec(ctx, `UPDATE relay_attempts SET ended_at = $1, reason = 'interrupted' WHERE ended_at = 0 AND delivery IN
+			(SELECT id FROM relay_deliveries WHERE customer = $2 AND subscription = $3 AND status = 'pending')`,
+		now, key.customer, key.subscription); err != nil {
+		return err
+	}
 	_, err := tx.Exec(ctx, `UPDATE relay_deliveries SET status = $1, reason = $2, ended_at = $3
 		WHERE customer = $4 AND subscription = $5 AND status = 'pending'`,
-		string(status), reason, store.Micros(l.now()), key.customer, key.subscription)
+		string(status), reason, now, key.customer, key.subscription)
 	return err
 }
 

@@ -71,8 +71,8 @@ type Document struct {
 	Signatures int `json:"signatures"`
 }
 
-// Box is a rectangle on one page in PDF points, origin at the lower left corner of
-// the page as displayed without rotation.
+// Box is a rectangle on one page in PDF points. The origin is the lower left corner of
+// the page as it is shown: cropped and rotated.
 type Box struct {
 	// Page starts at 1.
 	Page int     `json:"page"`

@@ -45,6 +45,14 @@ const (
 	Interrupted Reason = "interrupted"
 )
 
+// Reasons returns every reason.
+func Reasons() []Reason {
+	return []Reason{
+		Accepted, Gone, Throttled, Redirected, Refused, ServerError, Timeout, NoName, NotAllowed, Insecure, BadTLS,
+		Unreachable, Invalid, Interrupted,
+	}
+}
+
 // Outcome says how one try ended.
 type Outcome struct {
 	Reason Reason
