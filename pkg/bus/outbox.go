@@ -93,7 +93,7 @@ type Source interface {
 	// Pending returns up to limit waiting messages. Messages of which the order matters
 	// come in that order.
 	Pending(ctx context.Context, q store.Querier, limit int) ([]Message, error)
-	// Published forgets messages that Pending returned.
+	// Published forgets messages that Pending returned; of each, subject and id are given.
 	Published(ctx context.Context, tx *store.Tx, msgs []Message) error
 }
 
@@ -121,6 +121,10 @@ func (s outboxSource) Published(ctx context.Context, tx *store.Tx, msgs []Messag
 
 // Pump publishes what waits in a [Source], in its order. Of all processes that share the
 // database one pumps at a time: it holds a lease, so that order survives several of them.
+//
+// What is published is forgotten a little later, many messages in one transaction: a
+// commit costs as much as a publish. Killed in between, the pump publishes those messages
+// again, with the same ids.
 type Pump struct {
 	db        *store.DB
 	source    Source
@@ -128,13 +132,17 @@ type Pump struct {
 	lease     *Lease
 	nudge     chan struct{}
 	log       *slog.Logger
+	// sent are published and not forgotten yet.
+	sent map[sentKey]Message
 }
+
+type sentKey struct{ subject, id string }
 
 // NewPump returns a pump; name is that of its lease.
 func NewPump(db *store.DB, name string, source Source, publisher *Publisher, log *slog.Logger) *Pump {
 	return &Pump{
 		db: db, source: source, publisher: publisher, log: log.With("pump", name),
-		lease: NewLease(db, name), nudge: make(chan struct{}, 1),
+		lease: NewLease(db, name), nudge: make(chan struct{}, 1), sent: map[sentKey]Message{},
 	}
 }
 
@@ -148,12 +156,16 @@ func (p *Pump) Nudge() {
 
 const (
 	pumpBatch = 256
+	// forgetFrom is how many published messages are forgotten at once under load.
+	forgetFrom = 64
 	// pollExclusive is only a safety net: nobody else writes to the tables.
 	pollExclusive = 5 * time.Second
 	// pollShared is how late the rows of another process can be seen.
 	pollShared = 100 * time.Millisecond
 	// pumpPause is the wait after an error.
 	pumpPause = 500 * time.Millisecond
+	// forgetAfter is how long published messages stay in the table when nothing else happens.
+	forgetAfter = 50 * time.Millisecond
 )
 
 // Run publishes until ctx ends. It does not end on errors: it waits and goes on.
@@ -167,34 +179,91 @@ func (p *Pump) Run(ctx context.Context) error {
 		pause := poll
 		switch {
 		case ctx.Err() != nil:
-			return p.lease.Release(context.WithoutCancel(ctx))
+			return p.end(ctx)
 		case err != nil:
 			p.log.Warn("publishing waits", "error", err)
 			pause = pumpPause
 		case n > 0:
 			continue
+		case len(p.sent) > 0:
+			pause = forgetAfter
 		}
-		if !sleep(ctx, pause, p.nudge) {
-			return p.lease.Release(context.WithoutCancel(ctx))
+		if p.rest(ctx, pause) {
+			return p.end(ctx)
 		}
 	}
+}
+
+// rest waits for a nudge; when none comes, it uses the time to forget. It is true when
+// ctx has ended.
+func (p *Pump) rest(ctx context.Context, pause time.Duration) (ended bool) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return true
+	case <-p.nudge:
+	case <-timer.C:
+		if err := p.forget(ctx); err != nil && ctx.Err() == nil {
+			p.log.Warn("published messages are forgotten later", "error", err)
+		}
+	}
+	return false
+}
+
+// end leaves nothing behind for the next holder of the lease.
+func (p *Pump) end(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+	defer cancel()
+	return errors.Join(p.forget(ctx), p.lease.Release(ctx))
 }
 
 // once publishes one batch and returns its size.
 func (p *Pump) once(ctx context.Context) (int, error) {
 	held, err := p.lease.Hold(ctx)
 	if err != nil || !held {
+		clear(p.sent) // whoever pumps now forgets them
 		return 0, err
 	}
-	msgs, err := p.source.Pending(ctx, p.db, pumpBatch)
-	if err != nil || len(msgs) == 0 {
+	waiting, err := p.source.Pending(ctx, p.db, pumpBatch+len(p.sent))
+	if err != nil {
 		return 0, err
+	}
+	msgs := waiting[:0]
+	for _, m := range waiting {
+		if _, sent := p.sent[sentKey{m.Subject, m.ID}]; !sent {
+			msgs = append(msgs, m)
+		}
+	}
+	if len(msgs) == 0 {
+		return 0, nil
 	}
 	if err := p.publisher.Publish(ctx, msgs...); err != nil {
 		return 0, err
 	}
-	err = p.db.Update(ctx, func(tx *store.Tx) error { return p.source.Published(ctx, tx, msgs) })
-	return len(msgs), err
+	for _, m := range msgs {
+		p.sent[sentKey{m.Subject, m.ID}] = Message{Subject: m.Subject, ID: m.ID}
+	}
+	if len(p.sent) >= forgetFrom {
+		return len(msgs), p.forget(ctx)
+	}
+	return len(msgs), nil
+}
+
+// forget removes what is published from the table.
+func (p *Pump) forget(ctx context.Context) error {
+	if len(p.sent) == 0 {
+		return nil
+	}
+	msgs := make([]Message, 0, len(p.sent))
+	for _, m := range p.sent {
+		msgs = append(msgs, m)
+	}
+	if err := p.db.Update(ctx, func(tx *store.Tx) error { return p.source.Published(ctx, tx, msgs) }); err != nil {
+		return err
+	}
+	clear(p.sent)
+	return nil
 }
 
 // sleep waits for d, for a nudge or for the end of ctx; it is false for the last.

@@ -49,6 +49,9 @@ type Stage struct {
 	Outbox *Outbox
 	// AfterCommit is called after every committed batch, to nudge other pumps. Optional.
 	AfterCommit func()
+	// Ignore says that a message has no effect: it is acknowledged and nothing else, at no
+	// cost. Optional.
+	Ignore func(m *Incoming) bool
 	// Prepare does what must not hold up a transaction: reading, computing, calling. It
 	// runs for the messages of a batch in parallel and may run more than once for a
 	// message, also for one that is not applied in the end. Optional.
@@ -195,7 +198,14 @@ func (s *Stage) process(ctx context.Context, batch []jetstream.Msg) {
 			s.Log.Error("message without JetStream metadata is dropped", "error", err)
 			continue
 		}
+		if s.Ignore != nil && s.Ignore(in) {
+			_ = msg.Ack()
+			continue
+		}
 		items = append(items, &item{msg: msg, in: in, ctx: Extract(ctx, in.Header)})
+	}
+	if len(items) == 0 {
+		return
 	}
 	stop := heartbeat(ctx, batch)
 	defer stop()

@@ -255,9 +255,11 @@ func (s *Service) accept(ctx context.Context, req *request) (done *contract.Outc
 		subjects.HeaderPayloadDigest: {req.digest},
 	}
 	bus.Inject(ctx, header)
-	err = s.Publisher.Publish(ctx, bus.Message{
-		Subject: subject, ID: req.operationID + ":" + req.digest, Header: header, Data: req.payload,
-	})
+	id := req.operationID + ":" + req.digest
+	if req.staged != nil { // a repetition must come through, so that its documents are removed
+		id += ":" + req.staged.ID
+	}
+	err = s.Publisher.Publish(ctx, bus.Message{Subject: subject, ID: id, Header: header, Data: req.payload})
 	if err != nil { // it may be on disk nevertheless, so its documents stay
 		s.Log.Warn("command is not taken in charge", "operation", req.operationID, "error", err)
 		return nil, &contract.Error{Code: contract.CodeUnavailable, Message: "the bus cannot take the command in charge at the moment; send it again with the same Idempotency-Key"}

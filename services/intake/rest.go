@@ -212,7 +212,6 @@ func (s *Service) authenticated(fn func(http.ResponseWriter, *http.Request, hand
 		scheme, code, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		code = strings.TrimSpace(code)
 		if !strings.EqualFold(scheme, "Bearer") || code == "" {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="signbus"`)
 			return &contract.Error{Code: contract.CodeCustNotFound, Path: "Authorization", Message: "send the customerCode as `Authorization: Bearer <customerCode>`"}
 		}
 		customer, problem := s.customers.withCode(code)
@@ -338,22 +337,24 @@ func notFound(http.ResponseWriter, *http.Request) error {
 }
 
 // fail answers with an error: its code in upper case and a sentence, never an inner text.
+// It answers a caller who seems to have gone as well: he may have closed his side only,
+// and no answer would be a 200.
 func (s *Service) fail(w http.ResponseWriter, r *http.Request, err error) {
 	code := contract.CodeOf(err)
 	outcome := code.Outcome(contract.Sentence(err))
-	switch {
-	case r.Context().Err() != nil:
-		return // the caller has gone
-	case len(contract.Problems(err)) == 0:
-		s.Log.Error("call failed", "method", r.Method, "path", r.Pattern, "error", err)
+	if len(contract.Problems(err)) == 0 {
+		if r.Context().Err() == nil {
+			s.Log.Error("call failed", "method", r.Method, "path", r.Pattern, "error", err)
+		}
 		code = contract.CodeUnavailable
 		outcome = code.Outcome("the bus could not answer; try again, with the same Idempotency-Key if you sent one")
 	}
-	if code == contract.CodeUnavailable {
+	switch code {
+	case contract.CodeUnavailable:
 		w.Header().Set("Retry-After", "1")
-	}
-	// What was not read of the body would be taken for the next request.
-	if code == contract.CodeTooLarge {
+	case contract.CodeCustNotFound:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="signbus"`)
+	case contract.CodeTooLarge: // what was not read of the body would be taken for the next request
 		w.Header().Set("Connection", "close")
 	}
 	if err := writeJSON(w, code.HTTPStatus(), outcome); err != nil {

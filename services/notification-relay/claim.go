@@ -71,6 +71,23 @@ type attempt struct {
 	nextAt time.Time
 }
 
+// probeTime is how long a probe keeps others off when its process gives no more sign of
+// life: longer than a try can last.
+const probeTime = 30 * time.Second
+
+// renew lengthens claims whose tries are under way.
+func (l *ledger) renew(ctx context.Context, claims []string) error {
+	return l.db.Update(ctx, func(tx *store.Tx) error {
+		until := store.Micros(l.now().Add(l.cfg.Lease))
+		for _, claim := range claims {
+			if _, err := tx.Exec(ctx, `UPDATE relay_lanes SET due_at = $1 WHERE claim = $2 AND claim <> ''`, until, claim); err != nil {
+				return fmt.Errorf("renew claims: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
 // claim takes up to limit lanes of an endpoint and records a started attempt for the
 // first delivery of each. Nobody else gets these lanes until the claim's end. It returns
 // nothing when the endpoint pauses or another process probes it.
@@ -79,8 +96,7 @@ func (l *ledger) claim(ctx context.Context, key endpointKey, limit int) ([]attem
 	err := l.db.Update(ctx, func(tx *store.Tx) error {
 		attempts = nil
 		now := l.now()
-		until := store.Micros(now.Add(l.cfg.Lease))
-		admitted, err := l.admit(ctx, tx, key, now, until)
+		admitted, err := l.admit(ctx, tx, key, now)
 		if err != nil || !admitted.ok {
 			return err
 		}
@@ -92,7 +108,7 @@ func (l *ledger) claim(ctx context.Context, key endpointKey, limit int) ([]attem
 			WHERE customer = $4 AND subscription = $5 AND due_at <= $6 AND envelope IN
 				(SELECT envelope FROM relay_lanes WHERE customer = $4 AND subscription = $5 AND due_at <= $6 ORDER BY due_at, envelope LIMIT $7)
 			RETURNING envelope`,
-			until, claim, l.instance, key.customer, key.subscription, store.Micros(now), int64(limit))
+			store.Micros(now.Add(l.cfg.Lease)), claim, l.instance, key.customer, key.subscription, store.Micros(now), int64(limit))
 		lanes, err := store.Collect(rows, err, func(ln *lane, scan func(...any) error) error {
 			ln.endpointKey = key
 			return scan(&ln.envelope)
@@ -129,7 +145,7 @@ type admission struct {
 
 // admit decides about an endpoint. After a pause one try alone may probe it; the
 // conditional update gives the probe to one process only.
-func (l *ledger) admit(ctx context.Context, tx *store.Tx, key endpointKey, now time.Time, until int64) (admission, error) {
+func (l *ledger) admit(ctx context.Context, tx *store.Tx, key endpointKey, now time.Time) (admission, error) {
 	var a admission
 	var failures, paused int64
 	var disabled string
@@ -147,7 +163,7 @@ func (l *ledger) admit(ctx context.Context, tx *store.Tx, key endpointKey, now t
 	}
 	n, err := tx.Exec(ctx, `UPDATE relay_endpoints SET probe_until = $1
 		WHERE customer = $2 AND subscription = $3 AND probe_until <= $4 AND paused_until <= $4`,
-		until, key.customer, key.subscription, store.Micros(now))
+		store.Micros(now.Add(probeTime)), key.customer, key.subscription, store.Micros(now))
 	a.ok, a.probe = n == 1, true
 	return a, err
 }

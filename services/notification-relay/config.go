@@ -17,7 +17,7 @@ type Config struct {
 	// Breaker says when an endpoint pauses and when it is given up.
 	Breaker Breaker
 	// Lease is how long a claimed delivery stays with a process that shows no more sign of
-	// life. It must be longer than a try can last.
+	// life; a living one renews its claims.
 	Lease time.Duration
 	// Grace is how long a stopping relay waits for tries under way before it breaks them off.
 	Grace time.Duration
@@ -48,7 +48,7 @@ func Default() Config {
 		Breaker: Breaker{
 			Failures: 5, Pause: 5 * time.Second, MaxPause: 15 * time.Minute, DisableAfter: 5 * 24 * time.Hour,
 		},
-		Lease:     35 * time.Second,
+		Lease:     10 * time.Second,
 		Grace:     5 * time.Second,
 		Poll:      time.Second,
 		Retention: 30 * 24 * time.Hour,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,13 +40,14 @@ type dispatcher struct {
 
 	mu       sync.Mutex
 	underWay map[endpointKey]int
+	claims   map[string]int
 	total    int
 }
 
 func newDispatcher(l *ledger, subs subscriptions, s sender, log *slog.Logger, m *metrics) *dispatcher {
 	return &dispatcher{
 		ledger: l, subs: subs, sender: s, cfg: l.cfg, now: l.now, log: log, metrics: m,
-		nudges: make(chan struct{}, 1), underWay: map[endpointKey]int{},
+		nudges: make(chan struct{}, 1), underWay: map[endpointKey]int{}, claims: map[string]int{},
 	}
 }
 
@@ -62,6 +65,11 @@ func (d *dispatcher) nudge() {
 func (d *dispatcher) run(ctx context.Context) error {
 	sending, breakOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer breakOff()
+	var keeper sync.WaitGroup
+	keeping, letGo := context.WithCancel(context.WithoutCancel(ctx))
+	defer keeper.Wait()
+	defer letGo()
+	keeper.Go(func() { d.keepClaims(keeping) })
 	for ctx.Err() == nil {
 		wake := d.round(ctx, sending)
 		timer := time.NewTimer(wake)
@@ -76,6 +84,29 @@ func (d *dispatcher) run(ctx context.Context) error {
 	defer grace.Stop()
 	d.tries.Wait()
 	return nil
+}
+
+// keepClaims renews the claims of long tries, so that a claim can be short: what a dead
+// process had under way is then soon tried by another.
+func (d *dispatcher) keepClaims(ctx context.Context) {
+	ticker := time.NewTicker(d.cfg.Lease / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		d.mu.Lock()
+		claims := slices.Sorted(maps.Keys(d.claims))
+		d.mu.Unlock()
+		if len(claims) == 0 {
+			continue
+		}
+		if err := d.ledger.renew(ctx, claims); err != nil && ctx.Err() == nil {
+			d.log.Warn("claims are not renewed", "error", err)
+		}
+	}
 }
 
 // round starts what can be started now and returns how long nothing more is due.
@@ -132,10 +163,10 @@ func (d *dispatcher) start(ctx, sending context.Context, e due, now time.Time) {
 		d.metrics.lateness.Observe(now.Sub(e.at).Seconds())
 	}
 	for _, a := range attempts {
-		d.occupy(a.endpointKey, 1)
+		d.occupy(a, 1)
 		d.tries.Go(func() {
 			defer d.nudge()
-			defer d.occupy(a.endpointKey, -1)
+			defer d.occupy(a, -1)
 			d.try(sending, sub, a)
 		})
 	}
@@ -153,12 +184,15 @@ func (d *dispatcher) free(e due) int {
 	return max(0, min(limit-d.underWay[e.endpointKey], d.cfg.Total-d.total))
 }
 
-func (d *dispatcher) occupy(key endpointKey, n int) {
+func (d *dispatcher) occupy(a attempt, n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.total += n
-	if d.underWay[key] += n; d.underWay[key] == 0 {
-		delete(d.underWay, key)
+	if d.underWay[a.endpointKey] += n; d.underWay[a.endpointKey] == 0 {
+		delete(d.underWay, a.endpointKey)
+	}
+	if d.claims[a.claim] += n; d.claims[a.claim] == 0 {
+		delete(d.claims, a.claim)
 	}
 	d.metrics.underWay.Set(float64(d.total))
 }

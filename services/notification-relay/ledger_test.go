@@ -215,6 +215,22 @@ func TestClaimOfADeadProcessEnds(t *testing.T) {
 	})
 }
 
+// A living process keeps what it tries for longer than a claim lasts.
+func TestRenewedClaimLasts(t *testing.T) {
+	eachLedger(t, func(t *testing.T, l *ledger, c *clock) {
+		other := newLedger(l.db, "two", c)
+		accept(t, t.Context(), l, false, testEvent("e", 1))
+		a := claimOne(t, l)
+		for range 5 {
+			c.advance(l.cfg.Lease * 2 / 3)
+			require.NoError(t, l.renew(t.Context(), []string{a.claim, ""}))
+			claimNone(t, other)
+		}
+		require.False(t, completed(t, l, a, accepted).stale)
+		require.NoError(t, l.renew(t.Context(), []string{a.claim}), "a claim that has ended is left alone")
+	})
+}
+
 // A restarted process takes back what it had claimed without waiting for the claim's end.
 func TestRecover(t *testing.T) {
 	eachLedger(t, func(t *testing.T, l *ledger, c *clock) {

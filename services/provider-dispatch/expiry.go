@@ -86,16 +86,9 @@ func (s *Service) expire(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		now := s.now()
-		if at := due(e.State); at == 0 || at > store.Micros(now) {
-			return nil
-		}
-		result, err := process.Apply(e.State, process.Expire{}, now)
-		if err != nil {
+		result, err := process.Apply(e.State, process.Expire{}, s.now())
+		if err != nil || result.Void != process.Effective {
 			return err
-		}
-		if result.Void != process.Effective {
-			return nil
 		}
 		facts, err = s.advance(ctx, tx, e, result, nil)
 		return err

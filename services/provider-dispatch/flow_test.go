@@ -136,9 +136,13 @@ func TestAnEnvelopeExpires(t *testing.T) {
 		r.give(t, first, start(draft), start(done), start(never))
 		r.quiet(t)
 		r.clock.add(time.Hour - time.Millisecond)
-		r.give(t, start(r.draft("e5", "E-5"))) // the clock has been looked at when this is done
-		r.quiet(t)
-		require.Equal(t, "insertEnvelope=OK sent", r.words(t, "e1"))
+		for _, id := range []string{"e5", "e6"} { // when the second has expired, the clock has been watched since
+			late := r.draft(id, id)
+			late.Envelope.ExpireAt = contract.MillisOf(r.clock.now())
+			r.give(t, start(late))
+			bustest.Eventually(t, func() bool { return r.words(t, id) == "insertEnvelope=OK DRF>EXP expired" }, "it expires at its moment")
+		}
+		require.Equal(t, "insertEnvelope=OK sent", r.words(t, "e1"), "not a millisecond early")
 		r.clock.add(time.Millisecond)
 		bustest.Eventually(t, func() bool {
 			return r.words(t, "e1") != "insertEnvelope=OK sent" && r.words(t, "e2") != "insertEnvelope=OK"

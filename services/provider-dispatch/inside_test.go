@@ -3,6 +3,7 @@ package providerdispatch
 import (
 	"encoding/json"
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -86,7 +87,8 @@ func TestAStateOfAnotherVersionIsLeftToIt(t *testing.T) {
 	e := envelope{ID: "e1"}
 	err := e.decode([]byte(`{"schema":99}`))
 	require.ErrorIs(t, err, process.ErrSchema)
-	require.IsType(t, bus.Retry(err), errors.Unwrap(err), "tried for ever, never a dead letter")
+	marked := reflect.TypeOf(errors.Unwrap(err))
+	require.Equal(t, reflect.TypeOf(bus.Retry(nil)), marked, "tried for ever, never a dead letter")
 	require.ErrorContains(t, err, "envelope e1")
 }
 

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
-	"regexp"
 	"testing"
 	"time"
 
@@ -63,7 +62,7 @@ func TestFindTellsEverything(t *testing.T) {
 		require.Equal(t, "e1", found.EnvelopeID)
 		require.Equal(t, "e1-v2", found.Documents[0].SHA256)
 		require.Equal(t, 2, found.Documents[0].Version)
-		require.Regexp(t, regexp.MustCompile(`^[0-9A-HJKMNP-TV-Z]{9}$`), found.Envelope.Code)
+		require.Regexp(t, `^[0-9A-HJKMNP-TV-Z]{9}$`, found.Envelope.Code)
 		requireGolden(t, "found.json", found.Envelope)
 
 		var request string

@@ -2,6 +2,7 @@ package providerdispatch_test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -37,7 +38,7 @@ func TestEverythingTwiceIsOnce(t *testing.T) {
 		require.Contains(t, before, "op-e1 insertEnvelope=OK")
 		require.Contains(t, before, "WKD")
 
-		handed := append(r.sent, r.neighbour.sent...)
+		handed := slices.Concat(r.sent, r.neighbour.said())
 		jobs := len(r.neighbour.given("e1"))
 		for range 2 {
 			r.stop()

@@ -387,6 +387,13 @@ func (n *neighbour) say(ctx context.Context, p handover.Progress) error {
 	return n.bus.Publisher.Publish(ctx, msg)
 }
 
+// said returns what was reported so far.
+func (n *neighbour) said() []bus.Message {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.sent)
+}
+
 // given returns the jobs of an envelope in short words: kind, actor, then what tells more.
 func (n *neighbour) given(envelope string) []string {
 	n.mu.Lock()

@@ -29,8 +29,7 @@ func (s *Service) start(ctx context.Context, tx *store.Tx, r *handover.Resolved)
 		return nil, err
 	}
 	e, result, err := s.insert(ctx, tx, r)
-	var refusal *contract.Error
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*contract.Error](err); ok {
 		return s.refused(ctx, tx, op, r.EnvelopeID, refusal.Code, contract.Sentence(refusal))
 	}
 	if err != nil {

@@ -34,7 +34,7 @@ func view(s *session) pages.View {
 	job := s.Job
 	v := pages.View{
 		Session: s.Assignment, Status: s.Status, Reason: s.Reason,
-		Subject: job.Subject, Sender: job.System, MessageSubject: job.MessageSubject, MessageText: job.MessageText,
+		Subject: job.Subject, Sender: job.System, MessageSubject: messageSubject(job), MessageText: job.MessageText,
 		Name: fullName(job.Actor), Language: job.Actor.Language, MailHint: maskMail(job.Actor.Email),
 	}
 	for _, d := range s.documents() {
@@ -51,6 +51,14 @@ func view(s *session) pages.View {
 		v.Documents = append(v.Documents, document)
 	}
 	return v
+}
+
+// messageSubject is the subject of the sender's message where it says something new.
+func messageSubject(job handover.Job) string {
+	if strings.TrimSpace(job.MessageSubject) == strings.TrimSpace(job.Subject) {
+		return ""
+	}
+	return job.MessageSubject
 }
 
 // actionKinds are the words of the pages for the actions that are built.

@@ -62,7 +62,7 @@ func (s *Service) invitation(known *session, link string) Mail {
 		key = ".other"
 	}
 	job := known.Job
-	message := strings.TrimSpace(job.MessageSubject + "\n" + job.MessageText)
+	message := strings.TrimSpace(messageSubject(job) + "\n" + job.MessageText)
 	if message != "" {
 		message = "\n" + indent(message) + "\n"
 	}

@@ -268,7 +268,7 @@ func TestDamagedDocumentIsNotSigned(t *testing.T) {
 	b.Blobs = damagedBlobs{b.blobs}
 	j := job("a1", d)
 	j.TaskKind = handover.AutoSign
-	_, err := b.Service.sign(t.Context(), grant(j, 1))
+	_, err := b.sign(t.Context(), grant(j, 1))
 	require.ErrorIs(t, err, blob.ErrCorrupt)
 	require.Equal(t, before, b.blobNames(), "a signature over damaged bytes was kept")
 }
@@ -290,7 +290,7 @@ func TestFullDiskIsAnErrorAndNotARefusal(t *testing.T) {
 	b.Blobs = brokenBlobs{b.blobs}
 	j := job("a1", d)
 	j.TaskKind = handover.AutoSign
-	_, err := b.Service.sign(t.Context(), grant(j, 1))
+	_, err := b.sign(t.Context(), grant(j, 1))
 	require.ErrorIs(t, err, errDisk)
 }
 

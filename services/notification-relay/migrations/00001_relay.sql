@@ -40,6 +40,7 @@ CREATE TABLE relay_lanes (
 );
 
 CREATE INDEX relay_lanes_due ON relay_lanes (customer, subscription, due_at);
+CREATE INDEX relay_lanes_claim ON relay_lanes (claim) WHERE claim <> '';
 
 -- One event for one subscription.
 CREATE TABLE relay_deliveries (

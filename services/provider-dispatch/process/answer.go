@@ -1,6 +1,8 @@
 package process
 
 import (
+	"slices"
+
 	"signbus.dev/pkg/contract"
 	"signbus.dev/pkg/contract/handover"
 )
@@ -23,12 +25,7 @@ func (t *turn) answered(id string, same ...AssignmentStatus) (int, *Assignment, 
 }
 
 func (a *Assignment) is(statuses ...AssignmentStatus) bool {
-	for _, status := range statuses {
-		if a.Status == status {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(statuses, a.Status)
 }
 
 func (in Confirmed) apply(t *turn) (Void, error) {

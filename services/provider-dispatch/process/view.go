@@ -1,6 +1,7 @@
 package process
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -105,10 +106,8 @@ func (a Assignment) summary() contract.LiveStatus {
 	if a.Status == Done {
 		return contract.LiveWorked
 	}
-	for _, status := range a.Actions {
-		if status == ActionNew {
-			return contract.LiveNew
-		}
+	if slices.Contains(a.Actions, ActionNew) {
+		return contract.LiveNew
 	}
 	return contract.LiveToConfirm
 }
