@@ -2,26 +2,11 @@ package e2e
 
 import (
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
-
-// programs are what `make build` leaves in bin: the whole bus and each service.
-var programs = []string{
-	"signbus", "intake", "document-store", "directory", "provider-dispatch", "signature-book", "notification-relay",
-}
-
-// program returns the path of a built binary.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	path, err := filepath.Abs(filepath.Join("..", "bin", name))
-	require.NoError(t, err)
-	require.FileExistsf(t, path, "bin/%s is missing: run make build", name)
-	return path
-}
 
 // TestBinaries: all programs are there, run on a machine without C libraries, and say
 // which version they are.

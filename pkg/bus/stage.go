@@ -102,12 +102,10 @@ func (s *Stage) setDefaults() {
 func (s *Stage) Run(ctx context.Context) error {
 	s.setDefaults()
 	for ctx.Err() == nil {
-		err := s.consume(ctx)
-		if ctx.Err() != nil {
-			return nil
+		if err := s.consume(ctx); ctx.Err() == nil {
+			s.Log.Warn("consuming starts again", "error", err)
+			sleep(ctx, pumpPause, nil)
 		}
-		s.Log.Warn("consuming starts again", "error", err)
-		sleep(ctx, pumpPause, nil)
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 		// Pings find a dead peer within half a minute instead of minutes.
 		PingInterval: 10 * time.Second,
 	}
-	if err := listenOn(so, opts.Listen); err != nil {
+	if err := listenOn(ctx, so, opts.Listen); err != nil {
 		return nil, err
 	}
 	addUsers(so, opts.Users)
@@ -88,7 +88,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	return &Server{srv: srv}, nil
 }
 
-func listenOn(so *server.Options, listen string) error {
+func listenOn(ctx context.Context, so *server.Options, listen string) error {
 	if listen == "" {
 		return nil
 	}
@@ -104,7 +104,7 @@ func listenOn(so *server.Options, listen string) error {
 		so.Port = server.RANDOM_PORT
 	}
 	// A taken port would end the whole process in the server's own accept loop: try it first.
-	probe, err := net.Listen("tcp", listen)
+	probe, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
 	if err != nil {
 		return fmt.Errorf("start embedded NATS: %w", err)
 	}
@@ -138,9 +138,13 @@ func (s *Server) Stop() {
 // logger passes on what an operator must see.
 type logger struct{ log *slog.Logger }
 
-func (l logger) Noticef(format string, v ...any) { l.log.Debug("nats: " + fmt.Sprintf(format, v...)) }
-func (l logger) Warnf(format string, v ...any)   { l.log.Warn("nats: " + fmt.Sprintf(format, v...)) }
-func (l logger) Errorf(format string, v ...any)  { l.log.Error("nats: " + fmt.Sprintf(format, v...)) }
-func (l logger) Fatalf(format string, v ...any)  { l.log.Error("nats: " + fmt.Sprintf(format, v...)) }
-func (l logger) Debugf(format string, v ...any)  { l.log.Debug("nats: " + fmt.Sprintf(format, v...)) }
-func (l logger) Tracef(format string, v ...any)  { l.log.Debug("nats: " + fmt.Sprintf(format, v...)) }
+func (l logger) say(level slog.Level, format string, v []any) {
+	l.log.Log(context.Background(), level, "embedded NATS", "text", fmt.Sprintf(format, v...)) //nolint:forbidigo // the server's logger has no context
+}
+
+func (l logger) Noticef(format string, v ...any) { l.say(slog.LevelDebug, format, v) }
+func (l logger) Warnf(format string, v ...any)   { l.say(slog.LevelWarn, format, v) }
+func (l logger) Errorf(format string, v ...any)  { l.say(slog.LevelError, format, v) }
+func (l logger) Fatalf(format string, v ...any)  { l.say(slog.LevelError, format, v) }
+func (l logger) Debugf(format string, v ...any)  { l.say(slog.LevelDebug, format, v) }
+func (l logger) Tracef(format string, v ...any)  { l.say(slog.LevelDebug, format, v) }

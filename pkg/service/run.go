@@ -72,7 +72,7 @@ func Run(ctx context.Context, cfg config.Config, out, errs io.Writer, started fu
 	if err != nil {
 		return err
 	}
-	publisher := start(p.Publisher.Run, log)
+	publisher := start(p.Publisher.Run, log) //nolint:contextcheck // stopped in order, after the services
 	units, err := wireAll(ctx, p, wires)
 	if err != nil {
 		publisher.stop()
@@ -100,7 +100,7 @@ func runUnits(ctx context.Context, p *Platform, listener net.Listener, units []U
 	ended := make(chan error, len(units)+1)
 	var running []*task
 	for _, unit := range units {
-		t := start(func(ctx context.Context) error {
+		t := start(func(ctx context.Context) error { //nolint:contextcheck // stopped in order, after HTTP
 			err := unit.Run(ctx)
 			if ctx.Err() == nil {
 				err = errors.Join(fmt.Errorf("service %s ended by itself", unit.Name), err)

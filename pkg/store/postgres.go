@@ -35,8 +35,7 @@ func (postgresEngine) interpret(err error) error {
 	if known(err) {
 		return err
 	}
-	var pe *pgconn.PgError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch {
 		case pe.Code == "40001", pe.Code == "40P01", pe.Code == "55P03":
 			return fmt.Errorf("%w: %w", errTryAgain, err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,7 +93,7 @@ func benchAccept(ctx context.Context, bin, natsServer string, length time.Durati
 			return err
 		}
 		raw[clients] = m.rate
-		rows = append(rows, append([]string{"raw JetStream publish", fmt.Sprint(clients)}, append(m.cells(), "1.00×")...))
+		rows = append(rows, append([]string{"raw JetStream publish", strconv.Itoa(clients)}, append(m.cells(), "1.00×")...))
 		for _, kind := range []struct {
 			name string
 			run  func(context.Context, *process, int, time.Duration) (measured, error)
@@ -101,7 +102,7 @@ func benchAccept(ctx context.Context, bin, natsServer string, length time.Durati
 			if err != nil {
 				return err
 			}
-			rows = append(rows, append([]string{kind.name, fmt.Sprint(clients)}, append(m.cells(), fmt.Sprintf("%.2f×", m.rate/raw[clients]))...))
+			rows = append(rows, append([]string{kind.name, strconv.Itoa(clients)}, append(m.cells(), fmt.Sprintf("%.2f×", m.rate/raw[clients]))...))
 		}
 	}
 	table(fmt.Sprintf("Acceptance of a %d-byte command, durable (sync_interval: always), the bus working it off meanwhile", len(sample)), rows...)
@@ -160,7 +161,7 @@ func payloads() (func(n int64) (id string, data []byte), error) {
 }
 
 func queueAccept(ctx context.Context, p *process, clients int, length time.Duration) (measured, error) {
-	make, err := payloads()
+	build, err := payloads()
 	if err != nil {
 		return measured{}, err
 	}
@@ -173,17 +174,17 @@ func queueAccept(ctx context.Context, p *process, clients int, length time.Durat
 	if err != nil {
 		return measured{}, err
 	}
-	return publish(ctx, js, clients, length, func(n int64) []byte { _, data := make(n); return data })
+	return publish(ctx, js, clients, length, func(n int64) []byte { _, data := build(n); return data })
 }
 
 func restAccept(ctx context.Context, p *process, clients int, length time.Duration) (measured, error) {
-	make, err := payloads()
+	build, err := payloads()
 	if err != nil {
 		return measured{}, err
 	}
 	web := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
 	return load(ctx, clients, length, func(ctx context.Context, n int64) error {
-		id, data := make(n)
+		id, data := build(n)
 		req, err := http.NewRequestWithContext(ctx, http.MethodPut, p.http+"/legalbus/services/v1/envelopes/"+id, bytes.NewReader(data))
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -55,7 +56,7 @@ func benchFlow(ctx context.Context, bin string) error {
 			return err
 		}
 		rows = append(rows, []string{
-			fmt.Sprintf("%d at a time", clients), fmt.Sprint(flowEnvelopes), fmt.Sprintf("%.0f/s", flowEnvelopes/took.Seconds()),
+			fmt.Sprintf("%d at a time", clients), strconv.Itoa(flowEnvelopes), fmt.Sprintf("%.0f/s", flowEnvelopes/took.Seconds()),
 			fmt.Sprintf("%.1f ms", took.Seconds()*1e3/flowEnvelopes),
 		})
 	}

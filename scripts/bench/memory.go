@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -33,7 +34,7 @@ func benchMemory(ctx context.Context, bin string) error {
 		}
 		mb := func(n int64) string { return fmt.Sprintf("%.0f MB", float64(n)/1e6) }
 		rows = append(rows, []string{
-			fmt.Sprint(clients), mb(rest), mb(peak), mb(grown), fmt.Sprintf("%.2f×", float64(grown)/float64(clients*memoryDocument)),
+			strconv.Itoa(clients), mb(rest), mb(peak), mb(grown), fmt.Sprintf("%.2f×", float64(grown)/float64(clients*memoryDocument)),
 		})
 	}
 	table("Memory of the whole bus in one process", rows...)

@@ -100,7 +100,7 @@ func start(bin string, args func(dir string) []string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(dir, "log"))
+	log, err := os.Create(filepath.Join(dir, "log")) //nolint:gosec // a fresh folder
 	if err != nil {
 		return nil, err
 	}

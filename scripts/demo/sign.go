@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -141,13 +142,15 @@ func (b *demoBus) mailedCode(ctx context.Context, user string) (string, error) {
 	if err := json.Unmarshal([]byte(body), &mails); err != nil {
 		return "", err
 	}
-	for i := len(mails) - 1; i >= 0; i-- {
-		if mails[i].Code != "" {
-			return mails[i].Code, nil
+	for _, mail := range slices.Backward(mails) {
+		if mail.Code != "" {
+			return mail.Code, nil
 		}
 	}
 	return "", errors.New("no code has come yet")
 }
+
+var web = &http.Client{Timeout: 20 * time.Second}
 
 // fetch does one HTTP call, following redirects, and returns the body.
 func fetch(ctx context.Context, method, address string, form url.Values) (string, error) {
@@ -158,7 +161,7 @@ func fetch(ctx context.Context, method, address string, form url.Values) (string
 	if form != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := web.Do(req)
 	if err != nil {
 		return "", err
 	}

@@ -2,7 +2,9 @@ package intake_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,10 +13,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"signbus.dev/pkg/blob"
 	"signbus.dev/pkg/bus/bustest"
 	"signbus.dev/pkg/contract"
 	"signbus.dev/pkg/store"
@@ -245,4 +249,55 @@ func TestCommandThatIsNotTaken(t *testing.T) {
 	a := r.put(t, proxy+"/envelopes/E-1", encode(t, insert("E-1")))
 	a.refusedWith(t, contract.CodeUnavailable, "send it again with the same Idempotency-Key")
 	require.Equal(t, "1", a.header.Get("Retry-After"))
+}
+
+// faulty is a blob store whose Put can be made to fail.
+type faulty struct {
+	blob.Store
+	put func() error
+}
+
+func (f faulty) Put(ctx context.Context, scope blob.Scope, r io.Reader, limit int64) (blob.Ref, error) {
+	if err := f.put(); err != nil {
+		return blob.Ref{}, err
+	}
+	return f.Store.Put(ctx, scope, r, limit)
+}
+
+func TestCommandWaitsForTheBlobStore(t *testing.T) {
+	t.Parallel()
+	var tries atomic.Int32
+	r := onSQLite(t, func(o *intake.Options) {
+		o.Blobs = faulty{o.Blobs, func() error {
+			if tries.Add(1) < 3 {
+				return errors.New("disk full")
+			}
+			return nil
+		}}
+	})
+	r.publish(t, "cmd.demo.ERP.insertEnvelope", "", encode(t, insert("E-1")))
+	handsOver(t, r, pdf)
+	require.EqualValues(t, 3, tries.Load())
+	request, _ := big(t, "E-2")
+	tries.Store(0)
+	r.put(t, direct+"/envelopes/E-2", request).refusedWith(t, contract.CodeUnavailable, "try again")
+	require.Len(t, r.files(t), 1)
+}
+
+// A command that cannot be handled at all ends as well, and the operator finds it. It
+// takes its eight tries.
+func TestCommandThatCannotBeHandledEnds(t *testing.T) {
+	t.Parallel()
+	r := onSQLite(t, func(o *intake.Options) {
+		o.Blobs = faulty{o.Blobs, func() error { panic("bug") }}
+	})
+	r.publish(t, "cmd.demo.ERP.insertEnvelope", "op-1", encode(t, insert("E-1")))
+	h := r.next(t)
+	require.Equal(t, contract.CodeError, h.refusal.Code)
+	require.Equal(t, "E-1", h.refusal.Operation.ExternalID)
+	require.Contains(t, h.refusal.Message, "dead letters")
+	dead := r.Next(t, subjects.StreamDead, subjects.Dead(subjects.Intake), 1)[0]
+	require.Equal(t, "op-1", dead.Headers().Get(subjects.HeaderOperationID))
+	require.Equal(t, "error", r.done(t, "demo", "op-1").ReturnStatus.Code)
+	r.leavesNothing(t)
 }

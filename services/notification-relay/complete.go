@@ -42,51 +42,63 @@ func judge(a attempt, out webhook.Outcome, now time.Time) verdict {
 	return v
 }
 
-// complete records how an attempt ended and lets the lane go on.
-func (l *ledger) complete(ctx context.Context, a attempt, out webhook.Outcome) (verdict, error) {
-	var v verdict
-	err := l.db.Update(ctx, func(tx *store.Tx) error {
-		now := l.now()
-		v = judge(a, out, now)
-		if err := l.closeAttempt(ctx, tx, a, out, now); err != nil {
-			return err
-		}
-		h, err := l.rate(ctx, tx, a, out, now)
-		if err != nil {
-			return err
-		}
-		v.pausedUntil, v.disabled = h.pausedUntil, h.disabled
-		if out.Disables() && v.disabled == "" { // the address has changed: try that one
-			v.status, v.nextAt = Pending, now
-		}
-		held, err := tx.Exec(ctx, `UPDATE relay_lanes SET claim = '', claimed_by = ''
-			WHERE customer = $1 AND subscription = $2 AND envelope = $3 AND claim = $4`,
-			a.customer, a.subscription, a.envelope, a.claim)
-		if err != nil {
-			return err
-		}
-		v.stale = held == 0
-		// When the lane is in other hands, they decide; only a success is told all the same.
-		if !v.stale || v.status == Delivered {
-			if err := l.move(ctx, tx, a, out, v, now); err != nil {
-				return err
+// landing is an attempt that has ended.
+type landing struct {
+	attempt
+	outcome webhook.Outcome
+}
+
+// complete records how attempts ended and lets their lanes go on, in one transaction.
+func (l *ledger) complete(ctx context.Context, landings ...landing) ([]verdict, error) {
+	verdicts := make([]verdict, len(landings))
+	err := l.db.Update(ctx, func(tx *store.Tx) (err error) {
+		for i, n := range landings {
+			if verdicts[i], err = l.completeOne(ctx, tx, n.attempt, n.outcome); err != nil {
+				return fmt.Errorf("complete attempt %d of delivery %s: %w", n.number, n.delivery, err)
 			}
-		}
-		if !v.stale {
-			if err := l.settle(ctx, tx, a.lane); err != nil {
-				return err
-			}
-		}
-		switch v.disabled {
-		case disabledGone:
-			return l.drop(ctx, tx, a.endpointKey, Discarded, reasonGone)
-		case disabledFailing:
-			return l.drop(ctx, tx, a.endpointKey, Exhausted, reasonFailing)
 		}
 		return nil
 	})
+	return verdicts, err
+}
+
+func (l *ledger) completeOne(ctx context.Context, tx *store.Tx, a attempt, out webhook.Outcome) (verdict, error) {
+	now := l.now()
+	v := judge(a, out, now)
+	if err := l.closeAttempt(ctx, tx, a, out, now); err != nil {
+		return v, err
+	}
+	h, err := l.rate(ctx, tx, a, out, now)
 	if err != nil {
-		return v, fmt.Errorf("complete attempt %d of delivery %s: %w", a.number, a.delivery, err)
+		return v, err
+	}
+	v.pausedUntil, v.disabled = h.pausedUntil, h.disabled
+	if out.Disables() && v.disabled == "" { // the address has changed: try that one
+		v.status, v.nextAt = Pending, now
+	}
+	held, err := tx.Exec(ctx, `UPDATE relay_lanes SET claim = '', claimed_by = ''
+		WHERE customer = $1 AND subscription = $2 AND envelope = $3 AND claim = $4`,
+		a.customer, a.subscription, a.envelope, a.claim)
+	if err != nil {
+		return v, err
+	}
+	v.stale = held == 0
+	// When the lane is in other hands, they decide; only a success is told all the same.
+	if !v.stale || v.status == Delivered {
+		if err := l.move(ctx, tx, a, out, v, now); err != nil {
+			return v, err
+		}
+	}
+	if !v.stale {
+		if err := l.settle(ctx, tx, a.lane); err != nil {
+			return v, err
+		}
+	}
+	switch v.disabled {
+	case disabledGone:
+		return v, l.drop(ctx, tx, a.endpointKey, Discarded, reasonGone)
+	case disabledFailing:
+		return v, l.drop(ctx, tx, a.endpointKey, Exhausted, reasonFailing)
 	}
 	return v, nil
 }

@@ -27,13 +27,14 @@ type subscriptions interface {
 // dispatcher tries what is due. It sleeps until the next delivery is due, until it is
 // nudged, or until it has to look for work that another process left behind.
 type dispatcher struct {
-	ledger  *ledger
-	subs    subscriptions
-	sender  sender
-	cfg     Config
-	now     func() time.Time
-	log     *slog.Logger
-	metrics *metrics
+	ledger   *ledger
+	subs     subscriptions
+	sender   sender
+	cfg      Config
+	now      func() time.Time
+	log      *slog.Logger
+	metrics  *metrics
+	recorder *recorder
 
 	nudges chan struct{}
 	tries  sync.WaitGroup
@@ -47,7 +48,8 @@ type dispatcher struct {
 func newDispatcher(l *ledger, subs subscriptions, s sender, log *slog.Logger, m *metrics) *dispatcher {
 	return &dispatcher{
 		ledger: l, subs: subs, sender: s, cfg: l.cfg, now: l.now, log: log, metrics: m,
-		nudges: make(chan struct{}, 1), underWay: map[endpointKey]int{}, claims: map[string]int{},
+		recorder: newRecorder(l),
+		nudges:   make(chan struct{}, 1), underWay: map[endpointKey]int{}, claims: map[string]int{},
 	}
 }
 
@@ -65,11 +67,12 @@ func (d *dispatcher) nudge() {
 func (d *dispatcher) run(ctx context.Context) error {
 	sending, breakOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer breakOff()
-	var keeper sync.WaitGroup
-	keeping, letGo := context.WithCancel(context.WithoutCancel(ctx))
-	defer keeper.Wait()
+	var helpers sync.WaitGroup
+	helping, letGo := context.WithCancel(context.WithoutCancel(ctx))
+	defer helpers.Wait()
 	defer letGo()
-	keeper.Go(func() { d.keepClaims(keeping) })
+	helpers.Go(func() { d.keepClaims(helping) })
+	helpers.Go(func() { d.recorder.run(helping) })
 	for ctx.Err() == nil {
 		wake := d.round(ctx, sending)
 		timer := time.NewTimer(wake)
@@ -200,7 +203,7 @@ func (d *dispatcher) occupy(a attempt, n int) {
 // try makes one attempt and records how it ended.
 func (d *dispatcher) try(ctx context.Context, sub subscription, a attempt) {
 	out := d.send(ctx, sub, a)
-	v, err := d.record(ctx, a, out)
+	v, err := d.recorder.record(ctx, landing{a, out})
 	if err != nil {
 		// The claim ends by itself and the delivery is tried again.
 		d.log.Error("attempt is not recorded", "customer", a.customer, "delivery", a.delivery, "attempt", a.number, "error", err)
@@ -219,29 +222,6 @@ func (d *dispatcher) send(ctx context.Context, sub subscription, a attempt) webh
 		Event: ce, Mode: sub.mode, Attempt: int(a.number), At: a.startedAt, NextAttempt: a.nextAt,
 	})
 }
-
-// record completes the attempt. It goes on trying while the claim lasts: a success that
-// is not recorded is sent twice.
-func (d *dispatcher) record(ctx context.Context, a attempt, out webhook.Outcome) (v verdict, err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
-	defer cancel()
-	for pause := 20 * time.Millisecond; ; pause *= 2 {
-		if v, err = d.ledger.complete(ctx, a, out); err == nil {
-			return v, nil
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return v, err
-		case <-timer.C:
-		}
-	}
-}
-
-// recordTime bounds recording an attempt, so that a relay without its database still
-// stops in time.
-const recordTime = 3 * time.Second
 
 // report writes the one line about the attempt.
 func (d *dispatcher) report(ctx context.Context, a attempt, out webhook.Outcome, v verdict) {

@@ -75,9 +75,9 @@ func claimNone(t *testing.T, l *ledger) {
 
 func completed(t *testing.T, l *ledger, a attempt, out webhook.Outcome) verdict {
 	t.Helper()
-	v, err := l.complete(t.Context(), a, out)
+	verdicts, err := l.complete(t.Context(), landing{a, out})
 	require.NoError(t, err)
-	return v
+	return verdicts[0]
 }
 
 var (
@@ -462,8 +462,9 @@ func (m *machine) complete(t *rapid.T) {
 func (m *machine) land(t *rapid.T, i int, out webhook.Outcome) {
 	f := m.flights[i]
 	m.flights = append(m.flights[:i], m.flights[i+1:]...)
-	v, err := m.ledgers[f.owner].complete(m.ctx, f.attempt, out)
+	verdicts, err := m.ledgers[f.owner].complete(m.ctx, landing{f.attempt, out})
 	require.NoError(t, err)
+	v := verdicts[0]
 	if f.until.After(m.clock.at) {
 		require.False(t, v.stale, "nobody takes a lane while its claim lasts")
 	}

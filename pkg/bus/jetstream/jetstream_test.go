@@ -238,7 +238,9 @@ func TestOutageOfNATS(t *testing.T) {
 	for round := range 2 {
 		srv, err := embednats.Start(t.Context(), embednats.Options{Listen: address, Dir: dir, Log: log})
 		require.NoError(t, err)
-		bustest.Eventually(t, func() bool { return bus.CreateStreams(t.Context(), js, bus.Limits{QueueBytes: 1 << 20, EventsBytes: 1 << 20}) == nil }, "the streams are there")
+		bustest.Eventually(t, func() bool {
+			return bus.CreateStreams(t.Context(), js, bus.Limits{QueueBytes: 1 << 20, EventsBytes: 1 << 20}) == nil
+		}, "the streams are there")
 		require.NoError(t, jetstream.NewPublisher(js).Publish("evt.x", message.NewMessage(strconv.Itoa(round), nil)))
 		messages := <-subscribed
 		m := receive(t, messages)

@@ -65,24 +65,29 @@ func Open(t testing.TB, address string) *store.DB {
 // Postgres returns the address of a fresh database on the private server.
 func Postgres(t testing.TB) string {
 	t.Helper()
-	serverOnce.Do(func() { serverDir, serverErr = startPostgres() })
-	require.NoError(t, serverErr, "PostgreSQL is needed: install Debian's package postgresql (make tools)")
+	server.once.Do(func() { server.dir, server.err = startPostgres() })
+	require.NoError(t, server.err, "PostgreSQL is needed: install Debian's package postgresql (make tools)")
 	name := "t" + randomHex()
-	admin := openAdmin(t, serverDir)
+	admin := openAdmin(t, server.dir)
 	_, err := admin.ExecContext(t.Context(), "CREATE DATABASE "+name)
 	require.NoError(t, err)
 	require.NoError(t, admin.Close())
-	return address(serverDir, name)
+	return address(server.dir, name)
 }
 
 var (
-	errNoBin   = errors.New("no PostgreSQL binaries below /usr/lib/postgresql or in PATH")
-	serverOnce sync.Once
-	serverDir  string
-	serverErr  error
-	// serverInput is kept so that the pipe stays open until this process ends.
-	serverInput io.WriteCloser
+	errNoBin = errors.New("no PostgreSQL binaries below /usr/lib/postgresql or in PATH")
+	server   privateServer
 )
+
+// privateServer is the server of this test process.
+type privateServer struct {
+	once sync.Once
+	dir  string
+	err  error
+	// input is kept so that the pipe stays open until this process ends.
+	input io.Closer
+}
 
 func address(dir, database string) string {
 	return "postgres://app@/" + database + "?host=" + url.QueryEscape(dir)
@@ -127,13 +132,13 @@ func startPostgres() (dir string, err error) {
 	}
 	script := `"$0/postgres" -D "$1/data" -k "$1" -c listen_addresses= -c fsync=off -c max_connections=200 >"$1/log" 2>&1 & pid=$!
 read _; kill -INT $pid; wait $pid; rm -rf "$1"`
-	server := exec.Command("sh", "-c", script, bin, dir)
-	server.SysProcAttr = &syscall.SysProcAttr{Credential: cred, Setpgid: true}
-	server.Dir = dir
-	if serverInput, err = server.StdinPipe(); err != nil {
+	shell := exec.Command("sh", "-c", script, bin, dir)
+	shell.SysProcAttr = &syscall.SysProcAttr{Credential: cred, Setpgid: true}
+	shell.Dir = dir
+	if server.input, err = shell.StdinPipe(); err != nil {
 		return "", err
 	}
-	if err := server.Start(); err != nil {
+	if err := shell.Start(); err != nil {
 		return "", err
 	}
 	return dir, waitReady(ctx, dir)

@@ -139,7 +139,7 @@ func (a *app) health() *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
-			resp, err := http.DefaultClient.Do(req)
+			resp, err := a.web().Do(req)
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -185,6 +186,9 @@ func (a *app) note(format string, values ...any) {
 
 // dialTimeout is how long a client command waits for NATS.
 const dialTimeout = 5 * time.Second
+
+// web is for the few calls that the client does not have.
+func (a *app) web() *http.Client { return &http.Client{Timeout: dialTimeout} }
 
 // client returns a client for HTTP only.
 func (a *app) client() (*client.Client, error) {

@@ -342,15 +342,21 @@ func (a *app) cancel() *cobra.Command {
 	var note string
 	return a.command("cancel ENVELOPE", "Stop the process of an envelope",
 		func(c *cobra.Command) { c.Flags().StringVar(&note, "note", "", "reason, shown to the signers") },
-		func(ctx context.Context, c *client.Client, id string) (string, error) { return c.Cancel(ctx, id, a.user, note) })
+		func(ctx context.Context, c *client.Client, id string) (string, error) {
+			return c.Cancel(ctx, id, a.user, note)
+		})
 }
 
 func (a *app) deleteCommand() *cobra.Command {
 	return a.command("delete ENVELOPE", "Delete an envelope", nil,
-		func(ctx context.Context, c *client.Client, id string) (string, error) { return c.Delete(ctx, id, a.user) })
+		func(ctx context.Context, c *client.Client, id string) (string, error) {
+			return c.Delete(ctx, id, a.user)
+		})
 }
 
 func (a *app) start() *cobra.Command {
 	return a.command("start ENVELOPE", "Start the process of a draft", nil,
-		func(ctx context.Context, c *client.Client, id string) (string, error) { return c.Start(ctx, id, a.user) })
+		func(ctx context.Context, c *client.Client, id string) (string, error) {
+			return c.Start(ctx, id, a.user)
+		})
 }

@@ -21,8 +21,8 @@ func (a *app) verify() *cobra.Command {
 	c := &cobra.Command{
 		Use: "verify FILE...", Short: "Check the signatures of PDF files; exit code 0 when all are valid", GroupID: "client", Args: args(cobra.MinimumNArgs(1)),
 		Long: `Check every signature of PDF files: is the document unchanged since, does the certificate lead to a trusted
-authority, what level is reached. Trusted are the certificates in the file of --ca; without it those that the
-bus at --url serves at /pki/ca.pem and /pki/tsa.pem.`,
+authority, what level is reached. Trusted are the certificates in the file of --ca; without it the authority
+that the bus at --url serves at /pki/ca.pem, which also certifies its time-stamps.`,
 		RunE: func(c *cobra.Command, files []string) error {
 			roots, err := a.roots(c.Context(), ca)
 			if err != nil {
@@ -54,12 +54,12 @@ func (a *app) roots(ctx context.Context, file string) (*x509.CertPool, error) {
 		}
 		return roots, nil
 	}
-	for _, path := range []string{"/pki/ca.pem", "/pki/tsa.pem"} {
-		data, err := a.fetch(ctx, path)
-		if err != nil {
-			return nil, fmt.Errorf("%w; name trusted certificates with --ca", err)
-		}
-		roots.AppendCertsFromPEM(data)
+	data, err := a.fetch(ctx, "/pki/ca.pem")
+	if err != nil {
+		return nil, fmt.Errorf("%w; name trusted certificates with --ca", err)
+	}
+	if !roots.AppendCertsFromPEM(data) {
+		return nil, errors.New("the bus serves no certificate; name trusted certificates with --ca")
 	}
 	return roots, nil
 }
@@ -71,7 +71,7 @@ func (a *app) fetch(ctx context.Context, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := a.web().Do(req)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,21 @@
+package e2e
+
+import "testing"
+
+// TestBus is the one suite over the three shapes. Each shape runs one bus.
+func TestBus(t *testing.T) {
+	for _, s := range shapes {
+		t.Run(s.name, func(t *testing.T) {
+			b := s.start(t)
+			for _, part := range []struct {
+				name string
+				test func(*testing.T, *bus)
+			}{
+				{"queue", testQueue},
+			} {
+				t.Run(part.name, func(t *testing.T) { part.test(t, b) })
+			}
+			requireWhole(t, b.trail.all(t, func(event) bool { return true }))
+		})
+	}
+}
