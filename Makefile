@@ -31,7 +31,7 @@ NPM_STAMPS  := $(patsubst %/package-lock.json,%/node_modules/.installed,$(wildca
 # Packages whose tests are too slow under the race detector; they run without it.
 NORACE      ?= ^$$
 FUZZTIME    ?= 10s
-BENCHTIME   ?= 1s
+BENCHTIME   ?= 3s
 TESTFLAGS   ?=
 
 ##@ Use it
@@ -66,10 +66,6 @@ test-e2e: build ## The black-box tests on the built binaries, in all three shape
 	@echo '== end-to-end tests'
 	@cd e2e && $(GO) test -timeout 45m $(TESTFLAGS) ./...
 
-.PHONY: test-short
-test-short: ## Only the quick tests, with nothing installed
-	@$(GO) test -short $(TESTFLAGS) ./...
-
 .PHONY: lint
 lint: $(GOLANGCI) ## The linters, the same as in CI
 	@echo '== lint'
@@ -91,7 +87,11 @@ cover: ## Test coverage of the module: a summary here, the pages in out/cover.ht
 
 .PHONY: bench
 bench: build $(NATS_SERVER) ## Speed and memory, ours beside the raw parts, in one run
-	@BENCHTIME=$(BENCHTIME) scripts/bench.sh
+	@$(GO) run ./scripts/bench -bin bin/signbus -nats-server $(NATS_SERVER) -time $(BENCHTIME)
+
+.PHONY: bench-packages
+bench-packages: ## The benchmarks that lie beside the code
+	@$(GO) test -run '^$$' -bench . -benchmem -timeout 30m $$(grep -rlE --include='*_test.go' '^func Benchmark' pkg services schemas | xargs -n1 dirname | sort -u | sed 's#^#./#')
 
 .PHONY: fuzz
 fuzz: ## Each fuzz target for FUZZTIME (10s)
@@ -138,5 +138,5 @@ clean: ## Remove what was built (not ./data, not the installed tools)
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo

@@ -85,7 +85,47 @@ Durations are written as 30s, 5m or 72h, lists with commas, sizes in bytes.
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", v.Env, value, cell.Replace(v.Description), v.Since)
 	}
+	b.WriteString(`
+## The client
+
+The subcommands that use a bus take these, and flags of the same meaning. They are for the shell of a user, not for the
+processes of the bus.
+
+| variable | default | flag | meaning |
+|---|---|---|---|
+`)
+	for _, v := range client {
+		flag := ""
+		if v.flag != "" {
+			flag = "`--" + v.flag + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", v.env, v.fallback, flag, v.meaning)
+	}
 	return b.String()
+}
+
+// client lists what the command reads as a client; TestClientVariables compares it.
+var client = []struct{ env, fallback, flag, meaning string }{
+	{"SIGNBUS_CLIENT_URL", "http://127.0.0.1:8080", "url", "HTTP address of the bus."},
+	{"SIGNBUS_CLIENT_NATS", "nats://127.0.0.1:4222", "server", "NATS address of the bus, with user and password where it asks for them."},
+	{"SIGNBUS_CLIENT_CUSTOMER", "demo", "customer", "Id of the customer."},
+	{"SIGNBUS_CLIENT_SYSTEM", "ERP", "system", "External system."},
+	{"SIGNBUS_CLIENT_USER", "segr", "as", "Secretary in whose name commands are given."},
+	{"SIGNBUS_CLIENT_CODE", "demo-secret", "", "The customerCode. It has no flag, so that it is not seen in process lists."},
+}
+
+func TestClientVariables(t *testing.T) {
+	calls := regexp.MustCompile(`a\.env\("(SIGNBUS_[A-Z_]+)", "([^"]*)"\)`).FindAllStringSubmatch(read(t, "../services/standalone/cli/cli.go"), -1)
+	require.Len(t, calls, len(client))
+	var out, errs bytes.Buffer
+	require.Zero(t, cli.Main(t.Context(), []string{"--help"}, nil, &out, &errs))
+	for i, v := range client {
+		require.Equal(t, []string{v.env, v.fallback}, calls[i][1:])
+		if v.flag != "" {
+			require.Contains(t, out.String(), "--"+v.flag+" string")
+			require.Contains(t, out.String(), "("+v.env+")")
+		}
+	}
 }
 
 func TestEveryCodeIsExplained(t *testing.T) {

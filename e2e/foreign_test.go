@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -71,7 +72,12 @@ func requireReadable(t testing.TB, events []event) {
 	t.Helper()
 	var messages []message
 	for _, e := range events {
-		messages = append(messages, message{Headers: e.Header, Body: string(e.Data)})
+		// The SDKs read HTTP's binding, which has the media type in content-type alone;
+		// NATS's binding has it as an attribute too.
+		headers := maps.Clone(e.Header)
+		require.Equal(t, headers["content-type"], headers["ce-datacontenttype"])
+		delete(headers, "ce-datacontenttype")
+		messages = append(messages, message{Headers: headers, Body: string(e.Data)})
 	}
 	js, _ := javaScript(t, messages, nil)
 	require.Len(t, js, len(events))

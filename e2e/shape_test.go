@@ -71,8 +71,8 @@ func (s shape) start(t *testing.T, settings ...string) *bus {
 	for _, p := range b.processes {
 		p.ready(t)
 	}
-	b.connect(t)
 	t.Cleanup(func() { b.stop(t) })
+	b.connect(t)
 	return b
 }
 

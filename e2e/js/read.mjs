@@ -7,7 +7,7 @@ import { Webhook } from "standardwebhooks";
 
 let input = "";
 for await (const chunk of process.stdin) input += chunk;
-const { events = [], webhooks = [] } = JSON.parse(input);
+const { events, webhooks } = JSON.parse(input);
 
 function event({ headers, body }) {
   const read = HTTP.toEvent({ headers, body });
@@ -16,8 +16,8 @@ function event({ headers, body }) {
 }
 
 const out = {
-  events: events.map(event),
-  webhooks: webhooks.map((message) => {
+  events: (events ?? []).map(event),
+  webhooks: (webhooks ?? []).map((message) => {
     new Webhook(message.secret).verify(message.body, message.headers);
     return event(message);
   }),

@@ -76,6 +76,20 @@ func (m Message) size() int {
 	return n
 }
 
+// ErrTooLarge says that a message is larger than NATS carries.
+var ErrTooLarge = errors.New("message is larger than the bus carries")
+
+// maxMessage leaves room for headers within the server's max_payload of 8 MiB.
+const maxMessage = 8<<20 - 64<<10
+
+// Check refuses a message that NATS would not carry, with [ErrTooLarge].
+func (m Message) Check() error {
+	if m.size() > maxMessage {
+		return fmt.Errorf("send to %s: %w: %d bytes", m.Subject, ErrTooLarge, m.size())
+	}
+	return nil
+}
+
 // trace carries the W3C trace context in message headers.
 var trace = propagation.TraceContext{}
 

@@ -27,12 +27,6 @@ func Migrate(ctx context.Context, db *store.DB) error {
 	return db.Migrate(ctx, "bus", fsys)
 }
 
-// ErrTooLarge says that a message is larger than NATS carries.
-var ErrTooLarge = errors.New("message is larger than the bus carries")
-
-// maxMessage leaves room for headers within the server's max_payload of 8 MiB.
-const maxMessage = 8<<20 - 64<<10
-
 // Outbox sends messages that were written in SQL transactions. Its pump must be running.
 type Outbox struct {
 	service string
@@ -57,8 +51,8 @@ func (o *Outbox) Send(ctx context.Context, tx *store.Tx, m Message) error {
 		m.Header = nats.Header{}
 	}
 	Inject(ctx, m.Header)
-	if m.size() > maxMessage {
-		return fmt.Errorf("send to %s: %w: %d bytes", m.Subject, ErrTooLarge, m.size())
+	if err := m.Check(); err != nil {
+		return err
 	}
 	header, err := json.Marshal(m.Header)
 	if err != nil {

@@ -132,6 +132,14 @@ func (j *Journal) append(ctx context.Context, tx *store.Tx, event Event) error {
 	}
 	e.Sequence++
 	e.Hash = e.digest()
+	// What cannot be published would hold up everything behind it: it is not recorded either.
+	msg, err := Message(&e)
+	if err != nil {
+		return err
+	}
+	if err := msg.Check(); err != nil {
+		return err
+	}
 	if _, err := tx.Exec(ctx, `INSERT INTO journal_entry (chain, seq, event_id, event_type, customer, system, subject,
 			operation_id, trace_parent, recorded_at, data, previous, hash)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,

@@ -61,7 +61,8 @@ type Options struct {
 	MaxPlaces int
 	// ScopeAge is how old bytes without documents must be to be swept away; default 7 days.
 	ScopeAge time.Duration
-	// BlobAge is the same for single blobs that are no version of a document; default a day.
+	// BlobAge is the same for single blobs that are no version of a document; default 7 days: a
+	// signed result may wait that long in an outbox while its service is down.
 	BlobAge time.Duration
 	// SweepEvery is the pause between two sweeps; default an hour.
 	SweepEvery time.Duration
@@ -82,7 +83,7 @@ func (o *Options) setDefaults() {
 		o.ScopeAge = 7 * day
 	}
 	if o.BlobAge == 0 {
-		o.BlobAge = day
+		o.BlobAge = 7 * day
 	}
 	if o.SweepEvery == 0 {
 		o.SweepEvery = time.Hour

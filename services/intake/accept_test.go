@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -94,8 +93,7 @@ func TestDirectWaitsForTheOutcome(t *testing.T) {
 		require.Equal(t, contract.Outcome{Code: "OK", Message: ingest.Operation.ID}, a.Outcome)
 
 		r.held.Store(true)
-		answers := make(chan answer, 1)
-		go func() { answers <- r.put(t, direct+"/envelopes/E-2", encode(t, insert("E-2"))) }()
+		answers := r.putAside(t, direct+"/envelopes/E-2", encode(t, insert("E-2")))
 		r.finish(t.Context(), t, r.next(t).op, contract.CodeUserNotFound, "actorExpr: no user anna")
 		(<-answers).refusedWith(t, contract.CodeUserNotFound, "no user anna")
 	})
@@ -190,13 +188,12 @@ func TestSameOperationHasOneEffect(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		r := newRig(t, db, nil)
 		request, content := big(t, "E-1")
-		answers := make([]answer, 6)
-		var group sync.WaitGroup
-		for i := range answers {
-			group.Go(func() { answers[i] = r.put(t, direct+"/envelopes/E-1", request, "Idempotency-Key", "op-1") })
+		var answers []<-chan answer
+		for range 6 {
+			answers = append(answers, r.putAside(t, direct+"/envelopes/E-1", request, "Idempotency-Key", "op-1"))
 		}
-		group.Wait()
-		for _, a := range answers {
+		for _, aside := range answers {
+			a := <-aside
 			require.Equal(t, contract.Outcome{Code: "OK", Message: "op-1"}, a.Outcome, string(a.body))
 		}
 		handsOver(t, r, content)
@@ -244,13 +241,15 @@ func TestSameIDForTwoOperationsAtOnce(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		r := newRig(t, db, nil)
 		r.held.Store(true)
-		answers := make(chan answer, 2)
-		for _, id := range []string{"E-1", "E-2"} {
-			go func() {
-				answers <- r.put(t, direct+"/envelopes/"+id, encode(t, insert(id)), "Idempotency-Key", "op-1")
-			}()
-		}
+		one := r.putAside(t, direct+"/envelopes/E-1", encode(t, insert("E-1")), "Idempotency-Key", "op-1")
+		two := r.putAside(t, direct+"/envelopes/E-2", encode(t, insert("E-2")), "Idempotency-Key", "op-1")
 		effects, refused := 0, 0
+		count := func(a answer) {
+			if a.Code != "OK" {
+				a.refusedWith(t, contract.CodeOperationIDReused, "new id")
+				refused++
+			}
+		}
 		for ended := 0; ended < 2; {
 			select {
 			case h := <-r.handed:
@@ -262,11 +261,11 @@ func TestSameIDForTwoOperationsAtOnce(t *testing.T) {
 					effects++
 				}
 				r.finish(t.Context(), t, h.op, code, h.refusal.Message)
-			case a := <-answers:
-				if a.Code != "OK" {
-					a.refusedWith(t, contract.CodeOperationIDReused, "new id")
-					refused++
-				}
+			case a := <-one:
+				count(a)
+				ended++
+			case a := <-two:
+				count(a)
 				ended++
 			case <-time.After(20 * time.Second):
 				require.Fail(t, "a call is not answered")

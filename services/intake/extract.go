@@ -197,14 +197,14 @@ func (x *extractor) document() (string, error) {
 
 // problem is a fault of the document in hand.
 func (x *extractor) problem(message string) *contract.Error {
-	path := "envelope.documents"
+	path := "envelope.documents.bytes"
 	for _, b := range slices.Backward(x.nest) {
 		if b.open == '[' {
-			path += fmt.Sprintf("[%d]", b.index)
+			path = fmt.Sprintf("envelope.documents[%d].bytes", b.index)
 			break
 		}
 	}
-	return &contract.Error{Code: contract.CodeIllegalArgument, Path: path + ".bytes", Message: message}
+	return &contract.Error{Code: contract.CodeIllegalArgument, Path: path, Message: message}
 }
 
 // textReader reads the inside of a JSON text up to its closing quote. Base64 has no

@@ -239,19 +239,42 @@ type answer struct {
 // reader in chunks.
 func (r *rig) send(t *testing.T, method, path string, body io.Reader, headers ...string) answer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, body)
+	a, err := r.do(t.Context(), method, path, body, headers...)
 	require.NoError(t, err)
+	return a
+}
+
+// putAside is put while the test goes on.
+func (r *rig) putAside(t *testing.T, path string, body []byte, headers ...string) <-chan answer {
+	t.Helper()
+	answers := make(chan answer, 1)
+	go func() {
+		a, err := r.do(t.Context(), http.MethodPut, path, strings.NewReader(string(body)), headers...)
+		if err != nil {
+			t.Errorf("put %s: %v", path, err)
+		}
+		answers <- a
+	}()
+	return answers
+}
+
+func (r *rig) do(ctx context.Context, method, path string, body io.Reader, headers ...string) (a answer, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, r.url+path, body)
+	if err != nil {
+		return a, err
+	}
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
 	resp, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
+	if err != nil {
+		return a, err
+	}
 	defer resp.Body.Close()
-	a := answer{status: resp.StatusCode, header: resp.Header}
+	a = answer{status: resp.StatusCode, header: resp.Header}
 	a.body, err = io.ReadAll(resp.Body)
-	require.NoError(t, err)
 	_ = json.Unmarshal(a.body, &a.Outcome) // not every answer is one
-	return a
+	return a, err
 }
 
 func (r *rig) put(t *testing.T, path string, body []byte, headers ...string) answer {

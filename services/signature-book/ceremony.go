@@ -34,7 +34,7 @@ func view(s *session) pages.View {
 	job := s.Job
 	v := pages.View{
 		Session: s.Assignment, Status: s.Status, Reason: s.Reason,
-		Subject: job.Subject, Sender: job.System, MessageSubject: messageSubject(job), MessageText: job.MessageText,
+		Subject: job.Subject, Sender: sender(job), Deadline: job.ExpireAt, MessageSubject: messageSubject(job), MessageText: job.MessageText,
 		Name: fullName(job.Actor), Language: job.Actor.Language, MailHint: maskMail(job.Actor.Email),
 	}
 	for _, d := range s.documents() {
@@ -51,6 +51,18 @@ func view(s *session) pages.View {
 		v.Documents = append(v.Documents, document)
 	}
 	return v
+}
+
+// sender is who asks: the secretary and his organisation, or the external system.
+func sender(job handover.Job) string {
+	name := fullName(job.LoadedBy)
+	if name == "" {
+		return job.System
+	}
+	if company := strings.TrimSpace(job.LoadedBy.Company); company != "" {
+		name += ", " + company
+	}
+	return name
 }
 
 // messageSubject is the subject of the sender's message where it says something new.

@@ -69,7 +69,7 @@ func (s *Service) invitation(known *session, link string) Mail {
 	texts := s.texts.Choose(job.Actor.Language, "")
 	m.Subject = oneLine(texts.Text("mail.invitation.subject"+key, "subject", job.Subject))
 	m.Text = texts.Text("mail.invitation.text"+key,
-		"name", m.Name, "sender", job.System, "subject", job.Subject, "message", message, "link", link)
+		"name", m.Name, "sender", sender(job), "subject", job.Subject, "message", message, "link", link)
 	return m
 }
 

@@ -234,7 +234,14 @@ func TestOutageOfNATS(t *testing.T) {
 
 	s := jetstream.NewSubscriber(jetstream.Options{JS: js, Log: log, Group: "g"})
 	subscribed := make(chan (<-chan *message.Message), 1)
-	go func() { subscribed <- subscribe(t, s, "evt.>") }()
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	go func() {
+		messages, err := s.Subscribe(t.Context(), "evt.>")
+		if err != nil {
+			t.Errorf("subscribe: %v", err)
+		}
+		subscribed <- messages
+	}()
 	for round := range 2 {
 		srv, err := embednats.Start(t.Context(), embednats.Options{Listen: address, Dir: dir, Log: log})
 		require.NoError(t, err)

@@ -208,7 +208,11 @@ type Job struct {
 	System     string  `json:"system"`
 	ExternalID string  `json:"externalId"`
 	Subject    string  `json:"subject"`
-	// Message is the common message to the signers.
+	// LoadedBy is the secretary who asks for the signature.
+	LoadedBy Actor `json:"loadedBy"`
+	// ExpireAt is when the envelope expires; zero for never.
+	ExpireAt time.Time `json:"expireAt,omitzero"`
+	// MessageSubject and MessageText are the common message to the signers.
 	MessageSubject string   `json:"messageSubject,omitempty"`
 	MessageText    string   `json:"messageText,omitempty"`
 	Step           int      `json:"step"`

@@ -246,6 +246,8 @@ func (t *turn) job(kind handover.JobKind, number int, a Assignment) {
 		System:         envelope.System,
 		ExternalID:     envelope.ExternalID,
 		Subject:        envelope.Subject,
+		LoadedBy:       envelope.LoadedBy,
+		ExpireAt:       envelope.ExpireAt,
 		MessageSubject: envelope.MessageSubject,
 		MessageText:    envelope.MessageText,
 		Step:           number,
