@@ -12,6 +12,7 @@ func TestBus(t *testing.T) {
 				test func(*testing.T, *bus)
 			}{
 				{"queue", testQueue},
+				{"REST", testREST},
 			} {
 				t.Run(part.name, func(t *testing.T) { part.test(t, b) })
 			}

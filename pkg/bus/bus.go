@@ -34,9 +34,15 @@ import (
 // HeaderMessageID is the header by which JetStream deduplicates.
 const HeaderMessageID = jetstream.MsgIDHeader
 
-// DedupWindow is how long JetStream remembers message ids. It spares the inbox most
-// duplicates; correctness does not depend on it.
-const DedupWindow = 10 * time.Minute
+const (
+	// DedupWindow is how long JetStream remembers message ids. It spares the inbox most
+	// duplicates; correctness does not depend on it.
+	DedupWindow = 10 * time.Minute
+	// commandDedup is the shortest window that JetStream takes. Ids on COMMANDS are chosen
+	// by external systems and compared across customers: one's message must not be taken
+	// for a copy of another's. Operation ids tell repeated commands apart instead.
+	commandDedup = 100 * time.Millisecond
+)
 
 // Message is a message on its way out.
 type Message struct {
@@ -191,7 +197,9 @@ func CreateStreams(ctx context.Context, js jetstream.JetStream, limits Limits) e
 	for _, cfg := range configs {
 		cfg.Storage = jetstream.FileStorage
 		cfg.Replicas = max(1, limits.Replicas)
-		cfg.Duplicates = DedupWindow
+		if cfg.Duplicates = DedupWindow; cfg.Name == subjects.StreamCommands {
+			cfg.Duplicates = commandDedup
+		}
 		cfg.AllowAtomicPublish = true
 		if _, err := js.CreateOrUpdateStream(ctx, cfg); err != nil {
 			return fmt.Errorf("create stream %s: %w", cfg.Name, err)

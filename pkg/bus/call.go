@@ -73,8 +73,9 @@ func Serve(ctx context.Context, nc *nats.Conn, service string, log *slog.Logger,
 }
 
 // ServeSubjects answers requests on full subjects, wildcards included, until ctx ends;
-// the answer is the JSON of what the verb returns. It is the base of [Serve], and serves
-// the public queries. The verb finds the subject with [RequestSubject].
+// the answer is the JSON of what the verb returns. A [contract.Error] is answered with
+// the headers Nats-Service-Error and Nats-Service-Error-Code and a [contract.Outcome].
+// It is the base of [Serve], and serves the public queries. The verb finds the subject with [RequestSubject].
 func ServeSubjects(ctx context.Context, nc *nats.Conn, name string, verbs map[string]Verb, log *slog.Logger) error {
 	service, err := micro.AddService(nc, micro.Config{
 		Name: name, Version: "1.0.0", Description: "Signbus " + name,
@@ -118,6 +119,11 @@ func respond(ctx context.Context, request micro.Request, verb Verb, log *slog.Lo
 		}
 	}()
 	result, err := verb(ctx, request.Data())
+	if problem, ok := errors.AsType[*contract.Error](err); ok {
+		outcome, _ := json.Marshal(problem.Code.Outcome(contract.Sentence(err))) //nolint:errchkjson // two texts
+		_ = request.Error(problem.Code.API(), contract.Sentence(err), outcome)
+		return
+	}
 	if err != nil {
 		log.Error("call failed", "subject", request.Subject(), "error", err)
 		_ = request.Error("500", "internal error", nil)

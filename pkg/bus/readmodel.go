@@ -81,9 +81,9 @@ func (r *ReadModel[T]) Run(ctx context.Context) error {
 }
 
 func (r *ReadModel[T]) follow(ctx context.Context) error {
-	kv, err := OpenBucket(ctx, r.js, r.bucket, 1)
+	kv, err := r.js.KeyValue(ctx, r.bucket) // its owner creates it
 	if err != nil {
-		return err
+		return fmt.Errorf("open bucket %s: %w", r.bucket, err)
 	}
 	watcher, err := kv.Watch(ctx, r.prefix+">")
 	if err != nil {

@@ -21,16 +21,16 @@ import (
 // Config is the configuration of a process. Every field is set by an environment
 // variable; the reference in docs/configuration.md is made from the tags.
 type Config struct {
-	HTTP      string `env:"SIGNBUS_HTTP" desc:"Address of the HTTP server, host:port." since:"0.1"`
-	PublicURL string `env:"SIGNBUS_PUBLIC_URL" desc:"Address under which signers reach the signing pages. Default: http:// and SIGNBUS_HTTP." since:"0.1"`
-	NATS      string `env:"SIGNBUS_NATS" desc:"host:port on which the embedded NATS server listens, or the nats:// address of an outside server (2.14.3 or newer, sync_interval: always)." since:"0.1"`
-	NATSUsers string `env:"SIGNBUS_NATS_USERS" desc:"JSON file with the external systems that may connect to the embedded NATS server. Without it, and without SIGNBUS_DEV, the server does not listen." since:"0.1"`
-	NATSCreds string `env:"SIGNBUS_NATS_CREDS" desc:"Credentials file for an outside NATS server." since:"0.1"`
-	Replicas  int    `env:"SIGNBUS_NATS_REPLICAS" desc:"Copies of each stream: 1, or 3 in a NATS cluster." since:"0.1"`
-	Data      string `env:"SIGNBUS_DATA" desc:"Folder of everything the bus keeps: streams, database, documents, keys." since:"0.1"`
-	DB        string `env:"SIGNBUS_DB" desc:"Database: sqlite:PATH or a postgres:// address. Default: sqlite: and signbus.db in SIGNBUS_DATA." since:"0.1"`
-	Dev       bool   `env:"SIGNBUS_DEV" desc:"Development: customer demo with its users, a NATS port without authentication on loopback, mails printed, webhooks to this machine allowed. Never with real documents." since:"0.1"`
-	Directory string `env:"SIGNBUS_DIRECTORY" desc:"JSON file with customers, keys, users and roles to create or update at the start." since:"0.1"`
+	HTTP       string `env:"SIGNBUS_HTTP" desc:"Address of the HTTP server, host:port." since:"0.1"`
+	PublicURL  string `env:"SIGNBUS_PUBLIC_URL" desc:"Address under which signers reach the signing pages. Default: http:// and SIGNBUS_HTTP." since:"0.1"`
+	NATS       string `env:"SIGNBUS_NATS" desc:"host:port on which the embedded NATS server listens, or the nats:// address of an outside server (2.14.3 or newer, sync_interval: always)." since:"0.1"`
+	NATSConfig string `env:"SIGNBUS_NATS_CONFIG" desc:"Configuration file, in nats-server's own form, with the accounts that may connect to the embedded NATS server; see deploy/nats.conf. Without it, and without SIGNBUS_DEV, the server does not listen." since:"0.1"`
+	NATSCreds  string `env:"SIGNBUS_NATS_CREDS" desc:"Credentials file for an outside NATS server." since:"0.1"`
+	Replicas   int    `env:"SIGNBUS_NATS_REPLICAS" desc:"Copies of each stream: 1, or 3 in a NATS cluster." since:"0.1"`
+	Data       string `env:"SIGNBUS_DATA" desc:"Folder of everything the bus keeps: streams, database, documents, keys." since:"0.1"`
+	DB         string `env:"SIGNBUS_DB" desc:"Database: sqlite:PATH or a postgres:// address. Default: sqlite: and signbus.db in SIGNBUS_DATA." since:"0.1"`
+	Dev        bool   `env:"SIGNBUS_DEV" desc:"Development: customer demo with its users, a NATS port without authentication on loopback, mails printed, webhooks to this machine allowed. Never with real documents." since:"0.1"`
+	Directory  string `env:"SIGNBUS_DIRECTORY" desc:"JSON file with customers, keys, users and roles to create or update at the start." since:"0.1"`
 
 	Secret     string `env:"SIGNBUS_SECRET" desc:"Secret that protects signing keys and signing links; at least 32 characters. Default: a random one kept in SIGNBUS_DATA." since:"0.1" secret:"true"`
 	SecretFile string `env:"SIGNBUS_SECRET_FILE" desc:"File that holds SIGNBUS_SECRET." since:"0.1"`
@@ -46,7 +46,7 @@ type Config struct {
 	WebhookHTTP     bool            `env:"SIGNBUS_WEBHOOK_HTTP" desc:"Allow webhooks over http://." since:"0.1"`
 	WebhookSchedule []time.Duration `env:"SIGNBUS_WEBHOOK_SCHEDULE" desc:"Pauses between the attempts to deliver an event." since:"0.1"`
 	EventsAge       time.Duration   `env:"SIGNBUS_EVENTS_AGE" desc:"How long events can be replayed." since:"0.1"`
-	StreamBytes     int64           `env:"SIGNBUS_STREAM_BYTES" desc:"Largest size of each stream in bytes; a full queue refuses publishers." since:"0.1"`
+	StreamBytes     int64           `env:"SIGNBUS_STREAM_BYTES" desc:"Largest size of each of the four streams in bytes, reserved on the disk; a full queue refuses publishers. Default: 2 GiB; with SIGNBUS_DEV 256 MiB." since:"0.1"`
 
 	LogLevel  string        `env:"SIGNBUS_LOG_LEVEL" desc:"debug, info, warn or error." since:"0.1"`
 	LogFormat string        `env:"SIGNBUS_LOG_FORMAT" desc:"text or json." since:"0.1"`
@@ -62,10 +62,13 @@ func Default() Config {
 			5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
 			10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
 		},
-		EventsAge: 90 * 24 * time.Hour, StreamBytes: 8 << 30,
-		LogLevel: "info", LogFormat: "text", StopAfter: 10 * time.Second,
+		EventsAge: 90 * 24 * time.Hour,
+		LogLevel:  "info", LogFormat: "text", StopAfter: 10 * time.Second,
 	}
 }
+
+// clientPrefix begins the variables of the command line's client.
+const clientPrefix = "SIGNBUS_CLIENT_"
 
 // Load returns the defaults with what the environment sets.
 func Load(environ []string) (Config, error) {
@@ -84,7 +87,7 @@ func Load(environ []string) (Config, error) {
 		known[v.Env] = true
 	}
 	for name := range vars {
-		if strings.HasPrefix(name, "SIGNBUS_") && !known[name] {
+		if strings.HasPrefix(name, "SIGNBUS_") && !strings.HasPrefix(name, clientPrefix) && !known[name] {
 			unknown = append(unknown, fmt.Errorf("configuration: %s is not known; `signbus config` lists all", name))
 		}
 	}
@@ -100,6 +103,11 @@ func (c *Config) Complete() error {
 		c.PublicURL = "http://" + c.HTTP
 	}
 	c.PublicURL = strings.TrimSuffix(c.PublicURL, "/")
+	if c.StreamBytes == 0 {
+		if c.StreamBytes = 2 << 30; c.Dev {
+			c.StreamBytes = 256 << 20
+		}
+	}
 	if c.SecretFile != "" {
 		data, err := os.ReadFile(c.SecretFile)
 		if err != nil {
@@ -185,6 +193,9 @@ func (c Config) Describe() []Variable {
 		}
 		if tag.Get("secret") != "" && v.Value != "" {
 			v.Value = "(set)"
+		}
+		if u, err := url.Parse(v.Value); err == nil && u.User != nil {
+			v.Value = u.Redacted() // a password in an address
 		}
 		list = append(list, v)
 	}

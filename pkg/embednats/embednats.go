@@ -5,6 +5,7 @@ package embednats
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,23 +28,21 @@ type Options struct {
 	Listen string
 	// Dir is the folder of the streams.
 	Dir string
-	// Users are the accounts of external systems. With none the port is open, which
-	// is meant for loopback in development.
-	Users []User
+	// Config is a file of nats-server's own form with the accounts of the customers and
+	// what else an operator wants to set; what the bus needs overrides it. Without one the
+	// port is open, which is meant for loopback in development.
+	Config string
 	// Log receives the server's warnings and errors.
 	Log *slog.Logger
 }
 
-// User is an external system that may connect.
-type User struct {
-	Name, Password string
-	// Publish and Subscribe are the subjects that the user may use.
-	Publish, Subscribe []string
-}
+// Account is the account of the bus itself, in a configuration with accounts.
+const Account = "BUS"
 
 // Server is a running server.
 type Server struct {
-	srv *server.Server
+	srv            *server.Server
+	user, password string
 }
 
 // readyTimeout bounds the start; recovering large streams from disk may take a while.
@@ -51,21 +50,14 @@ const readyTimeout = 60 * time.Second
 
 // Start starts a server and waits until it takes connections.
 func Start(ctx context.Context, opts Options) (*Server, error) {
-	so := &server.Options{
-		ServerName: "signbus",
-		JetStream:  true,
-		StoreDir:   opts.Dir,
-		SyncAlways: true,
-		MaxPayload: MaxPayload,
-		NoSigs:     true,
-		DontListen: opts.Listen == "",
-		// Pings find a dead peer within half a minute instead of minutes.
-		PingInterval: 10 * time.Second,
+	s := &Server{}
+	so, err := s.options(opts)
+	if err != nil {
+		return nil, err
 	}
 	if err := listenOn(ctx, so, opts.Listen); err != nil {
 		return nil, err
 	}
-	addUsers(so, opts.Users)
 	srv, err := server.NewServer(so)
 	if err != nil {
 		return nil, fmt.Errorf("start embedded NATS: %w", err)
@@ -85,7 +77,46 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 			return nil, errors.New("start embedded NATS: the server stopped at once; see its log lines")
 		}
 	}
-	return &Server{srv: srv}, nil
+	s.srv = srv
+	return s, nil
+}
+
+// options joins what the operator configured with what the bus needs.
+func (s *Server) options(opts Options) (*server.Options, error) {
+	so := &server.Options{}
+	if opts.Config != "" {
+		var err error
+		if so, err = server.ProcessConfigFile(opts.Config); err != nil {
+			return nil, fmt.Errorf("configure embedded NATS: %w", err)
+		}
+		if err := s.login(so); err != nil {
+			return nil, err
+		}
+	}
+	if so.ServerName == "" {
+		so.ServerName = "signbus"
+	}
+	so.JetStream, so.StoreDir, so.SyncAlways = true, opts.Dir, true
+	so.MaxPayload = max(so.MaxPayload, MaxPayload)
+	so.NoSigs, so.DontListen = true, opts.Listen == ""
+	// Pings find a dead peer within half a minute instead of minutes.
+	so.PingInterval = 10 * time.Second
+	return so, nil
+}
+
+// login adds a user for the bus itself, with a password that only this process knows.
+func (s *Server) login(so *server.Options) error {
+	if len(so.Accounts) == 0 {
+		return fmt.Errorf("configure embedded NATS: the file needs accounts: one named %s for the bus, and one for each customer", Account)
+	}
+	for _, account := range so.Accounts {
+		if account.Name == Account {
+			s.user, s.password = "signbus-"+rand.Text(), rand.Text()
+			so.Users = append(so.Users, &server.User{Username: s.user, Password: s.password, Account: account})
+			return nil
+		}
+	}
+	return fmt.Errorf("configure embedded NATS: the file has no account named %s", Account)
 }
 
 func listenOn(ctx context.Context, so *server.Options, listen string) error {
@@ -111,23 +142,17 @@ func listenOn(ctx context.Context, so *server.Options, listen string) error {
 	return probe.Close()
 }
 
-func addUsers(so *server.Options, users []User) {
-	for _, u := range users {
-		so.Users = append(so.Users, &server.User{
-			Username: u.Name, Password: u.Password,
-			Permissions: &server.Permissions{
-				Publish:   &server.SubjectPermission{Allow: u.Publish},
-				Subscribe: &server.SubjectPermission{Allow: u.Subscribe},
-			},
-		})
-	}
-}
-
 // ClientURL is where external systems connect; empty without a listener.
 func (s *Server) ClientURL() string { return s.srv.ClientURL() }
 
-// InProcess is the option with which this process connects, without a socket.
-func (s *Server) InProcess() nats.Option { return nats.InProcessServer(s.srv) }
+// InProcess returns the options with which this process connects, without a socket.
+func (s *Server) InProcess() []nats.Option {
+	opts := []nats.Option{nats.InProcessServer(s.srv)}
+	if s.user != "" {
+		opts = append(opts, nats.UserInfo(s.user, s.password))
+	}
+	return opts
+}
 
 // Stop ends the server after what it has acknowledged is on disk.
 func (s *Server) Stop() {

@@ -6,7 +6,6 @@ package service
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,7 +90,7 @@ func (p *Platform) connect(ctx context.Context) (err error) {
 		if p.server, err = p.startNATS(ctx); err != nil {
 			return err
 		}
-		opts = append(opts, p.server.InProcess())
+		opts = append(opts, p.server.InProcess()...)
 		url = nats.DefaultURL // not dialled: the connection stays inside the process
 	}
 	if p.Conn, err = bus.Connect(url, "signbus", p.Log, opts...); err != nil {
@@ -111,7 +111,10 @@ func (p *Platform) createStreams(ctx context.Context) error {
 		err := bus.CreateStreams(tryCtx, p.JS, limits)
 		cancel()
 		var refused *jetstream.APIError
-		if err == nil || ctx.Err() != nil || (errors.As(err, &refused) && refused.Code < 500) {
+		switch {
+		case err == nil:
+			return p.checkServer()
+		case ctx.Err() != nil, errors.As(err, &refused) && refused.Code < 500:
 			return err
 		}
 		p.Log.Warn("waiting for JetStream", "error", err)
@@ -125,64 +128,34 @@ func (p *Platform) createStreams(ctx context.Context) error {
 	}
 }
 
-// natsUser is an entry of the file SIGNBUS_NATS_USERS.
-type natsUser struct {
-	User     string   `json:"user"`
-	Password string   `json:"password"`
-	Customer string   `json:"customer"`
-	Systems  []string `json:"systems"`
-}
-
 func (p *Platform) startNATS(ctx context.Context) (*embednats.Server, error) {
-	opts := embednats.Options{Dir: filepath.Join(p.Config.Data, "nats"), Log: p.Log}
-	switch {
-	case p.Config.Dev:
+	opts := embednats.Options{Dir: filepath.Join(p.Config.Data, "nats"), Log: p.Log, Config: p.Config.NATSConfig}
+	if p.Config.Dev || p.Config.NATSConfig != "" {
 		opts.Listen = p.Config.NATS
-	case p.Config.NATSUsers != "":
-		users, err := readUsers(p.Config.NATSUsers)
-		if err != nil {
-			return nil, err
-		}
-		opts.Listen, opts.Users = p.Config.NATS, users
-	default:
-		p.Log.Info("NATS does not listen: set SIGNBUS_NATS_USERS to let external systems use the queue")
+	} else {
+		p.Log.Info("NATS does not listen: set SIGNBUS_NATS_CONFIG to let external systems use the queue")
 	}
 	return embednats.Start(ctx, opts)
 }
 
-// readUsers gives each external system the subjects of its customer and nothing else.
-func readUsers(path string) ([]embednats.User, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the operator's own file
-	if err != nil {
-		return nil, fmt.Errorf("SIGNBUS_NATS_USERS: %w", err)
-	}
-	var list []natsUser
-	if err := json.Unmarshal(data, &list); err != nil {
-		return nil, fmt.Errorf("SIGNBUS_NATS_USERS: %w", err)
-	}
-	var users []embednats.User
-	for i, u := range list {
-		if u.User == "" || u.Password == "" || u.Customer == "" || len(u.Systems) == 0 {
-			return nil, fmt.Errorf("SIGNBUS_NATS_USERS: entry %d needs user, password, customer and systems", i)
-		}
-		users = append(users, systemUser(u))
-	}
-	return users, nil
-}
+// minServer is the oldest NATS server that keeps what it acknowledged: earlier ones lose
+// work-queue messages at max-deliver or corrupt compressed blocks.
+var minServer = [3]int{2, 14, 3}
 
-// systemUser may publish commands and queries of its systems, and make consumers on the
-// events of its customer: a consumer's subject carries its filter, so that nobody can
-// consume another's events.
-func systemUser(u natsUser) embednats.User {
-	user := embednats.User{Name: u.User, Password: u.Password, Subscribe: []string{"_INBOX.>"}}
-	for _, system := range u.Systems {
-		user.Publish = append(user.Publish, "cmd."+u.Customer+"."+system+".>", "qry."+u.Customer+"."+system+".>")
+// checkServer refuses a server on which the promises of the bus do not hold.
+func (p *Platform) checkServer() error {
+	var have [3]int
+	version := p.Conn.ConnectedServerVersion()
+	if _, err := fmt.Sscanf(version, "%d.%d.%d", &have[0], &have[1], &have[2]); err != nil {
+		return fmt.Errorf("NATS server: version %q is not understood", version)
 	}
-	user.Publish = append(user.Publish,
-		"$JS.API.CONSUMER.CREATE.EVENTS.*.evt."+u.Customer+".>",
-		"$JS.API.CONSUMER.MSG.NEXT.EVENTS."+u.User+"-*", "$JS.API.CONSUMER.INFO.EVENTS."+u.User+"-*",
-		"$JS.API.CONSUMER.DELETE.EVENTS."+u.User+"-*", "$JS.API.STREAM.INFO.EVENTS", "$JS.API.INFO", "$JS.ACK.EVENTS."+u.User+"-*.>")
-	return user
+	if slices.Compare(have[:], minServer[:]) < 0 {
+		return fmt.Errorf("NATS server: version %s loses messages; 2.14.3 or newer is needed", version)
+	}
+	if limit := p.Conn.MaxPayload(); limit < embednats.MaxPayload {
+		return fmt.Errorf("NATS server: max_payload is %d; %d (8MB) is needed", limit, embednats.MaxPayload)
+	}
+	return nil
 }
 
 // secret returns the configured secret, or makes a random one and keeps it.
@@ -213,7 +186,7 @@ func secret(cfg config.Config) ([]byte, error) {
 // ClientURL is where external systems connect to the embedded server; empty when they
 // cannot, or when the server is an outside one.
 func (p *Platform) ClientURL() string {
-	if p.server == nil || (!p.Config.Dev && p.Config.NATSUsers == "") {
+	if p.server == nil || (!p.Config.Dev && p.Config.NATSConfig == "") {
 		return ""
 	}
 	return p.server.ClientURL()

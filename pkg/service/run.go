@@ -113,6 +113,8 @@ func runUnits(ctx context.Context, p *Platform, listener net.Listener, units []U
 	stopping := make(chan struct{})
 	server := &http.Server{
 		Handler: handler(p, units, stopping), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		// A body of the largest size must come through on a slow line; a stuck one must end.
+		ReadTimeout: 10 * time.Minute, WriteTimeout: 10 * time.Minute,
 		ErrorLog: slog.NewLogLogger(p.Log.Handler(), slog.LevelDebug),
 	}
 	go func() {

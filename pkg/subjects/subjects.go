@@ -99,9 +99,9 @@ var ErrSubject = errors.New("subject")
 const maxToken = 64
 
 // ValidToken reports whether s may be a customer id or a system name in a subject:
-// letters, digits, - and _, 1 to 64 of them.
+// letters, digits, - and _, 1 to 64 of them, the first a letter or a digit.
 func ValidToken(s string) bool {
-	if s == "" || len(s) > maxToken {
+	if s == "" || len(s) > maxToken || s[0] == '-' || s[0] == '_' {
 		return false
 	}
 	for i := range len(s) {

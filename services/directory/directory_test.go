@@ -501,8 +501,10 @@ func TestSubscriptionsByCall(t *testing.T) {
 		f.run(t)
 		f.served(t)
 		var made contract.Subscription
-		require.NoError(t, bus.Call(t.Context(), f.Conn, subjects.Directory, "subscribe", directory.Subscribe{
-			Customer: "demo", System: "ERP", URL: "https://example.com/hook", Types: []contract.EventType{contract.EventOperationDone},
+		require.NoError(t, bus.Call(t.Context(), f.Conn, subjects.Directory, handover.CallSubscribe, handover.SubscribeRequest{
+			Customer: "demo", Subscribe: contract.Subscribe{
+				ExternalSystemCode: "ERP", URL: "https://example.com/hook", Types: []contract.EventType{contract.EventOperationDone},
+			},
 		}, &made))
 		const secret = "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="
 		require.NotEmpty(t, made.ID)

@@ -23,8 +23,7 @@ const (
 	maxSubscriptions = 100
 )
 
-// Subscribe is the request of the call subscribe; the answer is a
-// [contract.Subscription], with its secret.
+// Subscribe is a wish for events by webhook.
 type Subscribe struct {
 	Customer string `json:"customer"`
 	// System limits it to one external system; empty means all.
@@ -38,25 +37,31 @@ type Subscribe struct {
 	Secret string `json:"secret,omitempty"`
 }
 
-// Unsubscribe is the request of the call unsubscribe; the answer is empty.
+// Unsubscribe names a subscription to remove.
 type Unsubscribe struct {
 	Customer string `json:"customer"`
 	ID       string `json:"id"`
 }
 
-// Subscriptions is the request of the call subscriptions; the answer is a
-// [contract.Subscriptions], without secrets.
+// Subscriptions names the customer whose subscriptions are wanted.
 type Subscriptions struct {
 	Customer string `json:"customer"`
 }
 
 func (s *Service) verbs() map[string]bus.Verb {
 	return map[string]bus.Verb{
-		"subscribe": bus.Answer(func(ctx context.Context, r Subscribe) (any, error) { return s.Subscribe(ctx, r) }),
-		"unsubscribe": bus.Answer(func(ctx context.Context, r Unsubscribe) (any, error) {
-			return struct{}{}, s.Unsubscribe(ctx, r)
+		handover.CallSubscribe: bus.Answer(func(ctx context.Context, r handover.SubscribeRequest) (any, error) {
+			return s.Subscribe(ctx, Subscribe{
+				Customer: r.Customer, System: r.Subscribe.ExternalSystemCode, URL: r.Subscribe.URL,
+				Types: r.Subscribe.Types, Mode: r.Subscribe.Mode, Secret: r.Subscribe.Secret,
+			})
 		}),
-		"subscriptions": bus.Answer(func(ctx context.Context, r Subscriptions) (any, error) { return s.Subscriptions(ctx, r) }),
+		handover.CallUnsubscribe: bus.Answer(func(ctx context.Context, r handover.SubscriptionQuery) (any, error) {
+			return struct{}{}, s.Unsubscribe(ctx, Unsubscribe{Customer: r.Customer, ID: r.ID})
+		}),
+		handover.CallSubscriptions: bus.Answer(func(ctx context.Context, r handover.SubscriptionQuery) (any, error) {
+			return s.Subscriptions(ctx, Subscriptions{Customer: r.Customer})
+		}),
 	}
 }
 

@@ -276,6 +276,22 @@ func TestSameIDForTwoOperationsAtOnce(t *testing.T) {
 	})
 }
 
+// The refusal of a namesake on the queue is not the outcome that a caller waits for.
+func TestNamesakeIsNotTheOutcome(t *testing.T) {
+	t.Parallel()
+	r := onSQLite(t, nil)
+	r.held.Store(true)
+	waiting := r.putAside(t, direct+"/envelopes/E-1", encode(t, insert("E-1")), "Idempotency-Key", "op-1")
+	first := r.next(t).op
+	r.publish(t, "cmd.demo.ERP.insertEnvelope", "op-1", encode(t, insert("E-2")))
+	namesake := r.next(t)
+	require.Equal(t, contract.CodeOperationIDReused, namesake.refusal.Code)
+	r.finish(t.Context(), t, namesake.op, namesake.refusal.Code, namesake.refusal.Message)
+	require.Equal(t, "operation_id_reused", r.done(t, "demo", "op-1").ReturnStatus.Code)
+	r.finish(t.Context(), t, first, contract.CodeOK, "")
+	require.Equal(t, contract.Outcome{Code: "OK", Message: "op-1"}, (<-waiting).Outcome)
+}
+
 func TestEarlyCommandsWaitInOrder(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {

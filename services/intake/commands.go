@@ -239,7 +239,7 @@ func (s *Service) keep(ctx context.Context, a *accepted, scope blob.Scope, doc *
 		return blob.Ref{}, err
 	}
 	size, err := s.size(ctx, scope, uri.SHA256)
-	if errors.Is(err, blob.ErrNotFound) || (err == nil && false) {
+	if errors.Is(err, blob.ErrNotFound) || (err == nil && size != uri.Size) {
 		return blob.Ref{}, &contract.Error{Code: contract.CodeIllegalArgument, Path: path, Message: "no such upload; upload the document again"}
 	}
 	return blob.Ref{SHA256: uri.SHA256, Size: size}, err

@@ -154,6 +154,9 @@ func (r *rig) rest(ctx context.Context, t *testing.T) error {
 // finish ends an operation as provider-dispatch does.
 func (r *rig) finish(ctx context.Context, t *testing.T, op handover.Operation, code contract.Code, message string) {
 	t.Helper()
+	if !subjects.ValidToken(op.System) {
+		op.System = "unknown"
+	}
 	err := r.db.Update(ctx, func(tx *store.Tx) error {
 		return r.journal.Append(ctx, tx, journal.Event{
 			Chain: journal.OperationChain(op.Key), Type: contract.EventOperationDone, Customer: op.Customer, System: op.System,
