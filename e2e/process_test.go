@@ -45,7 +45,7 @@ func newProcess(t *testing.T, logs, name, path string, args, env []string, readi
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("the end of the log of %s:\n%s", name, p.tail(40))
+			t.Logf("the end of the log of %s:\n%s", name, p.tail(12))
 		}
 	})
 	return p

@@ -2,11 +2,12 @@ package e2e
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -265,5 +266,8 @@ const queueInsert = "cmd.demo.ERP.insertEnvelope"
 // itoa keeps the tests short.
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// trimmed is a text on one line, for messages.
-func trimmed(data []byte) string { return strings.Join(strings.Fields(string(data)), " ") }
+// digest is the lower-case hexadecimal SHA-256.
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}

@@ -13,6 +13,12 @@ func TestBus(t *testing.T) {
 			}{
 				{"queue", testQueue},
 				{"REST", testREST},
+				{"courses", testCourses},
+				{"refusals", testRefusals},
+				{"webhooks", testWebhooks},
+				{"command line", testCommandLine},
+				{"traces", testTraces},
+				{"stop and start", testStop},
 			} {
 				t.Run(part.name, func(t *testing.T) { part.test(t, b) })
 			}

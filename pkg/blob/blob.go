@@ -184,14 +184,26 @@ func createTemp(root, dir string) (*os.File, error) {
 // makeDir creates the scope's folder and syncs the parents that it had to create, so
 // that the folder itself outlives a power cut.
 func makeDir(root, dir string) error {
-	if _, err := os.Stat(dir); err == nil {
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
 	customer := filepath.Dir(dir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.Mkdir(customer, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := syncDir(root); err != nil {
+			return err
+		}
+		if err = os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
+			err = nil
+		}
+	}
+	if err != nil {
 		return err
 	}
-	return errors.Join(syncDir(customer), syncDir(root))
+	return syncDir(customer)
 }
 
 func syncDir(path string) error {

@@ -29,9 +29,9 @@ func (s *Service) serveQueries(ctx context.Context) error {
 			}
 			if len(contract.Problems(err)) == 0 {
 				s.Log.Error("query failed", "query", string(query), "error", err)
-				return contract.CodeUnavailable.Outcome("the bus could not answer; try again"), nil
+				err = &contract.Error{Code: contract.CodeUnavailable, Message: "the bus could not answer; try again"}
 			}
-			return contract.CodeOf(err).Outcome(contract.Sentence(err)), nil
+			return nil, err
 		}
 	}
 	return bus.ServeSubjects(ctx, s.Conn, "signbus-queries", verbs, s.Log)

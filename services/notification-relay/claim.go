@@ -17,15 +17,15 @@ type due struct {
 	at time.Time
 }
 
-// due lists the endpoints that have pending deliveries and are not disabled. It reads
-// one index entry for each endpoint, so that a long queue of one costs the others nothing.
+// due lists the endpoints that have pending deliveries. It reads one index entry for
+// each endpoint, so that a long queue of one costs the others nothing.
 func (l *ledger) due(ctx context.Context) ([]due, error) {
-	rows, err := l.db.Query(ctx, `SELECT e.customer, e.subscription, e.failures, e.pauses, e.paused_until, e.probe_until,
+	rows, err := l.db.Query(ctx, `SELECT e.customer, e.subscription, e.failures, e.pauses, e.paused_until, e.probe_until, e.disabled,
 			COALESCE((SELECT MIN(d.due_at) FROM relay_lanes d WHERE d.customer = e.customer AND d.subscription = e.subscription), -1)
-		FROM relay_endpoints e WHERE e.disabled = ''`)
+		FROM relay_endpoints e`)
 	all, err := store.Collect(rows, err, func(d *due, scan func(...any) error) error {
 		var paused, probe, at int64
-		if err := scan(&d.customer, &d.subscription, &d.failures, &d.pauses, &paused, &probe, &at); err != nil {
+		if err := scan(&d.customer, &d.subscription, &d.failures, &d.pauses, &paused, &probe, &d.disabled, &at); err != nil {
 			return err
 		}
 		d.pausedUntil, d.probeUntil = store.Time(paused), store.Time(probe)

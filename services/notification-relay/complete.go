@@ -94,13 +94,10 @@ func (l *ledger) completeOne(ctx context.Context, tx *store.Tx, a attempt, out w
 			return v, err
 		}
 	}
-	switch v.disabled {
-	case disabledGone:
-		return v, l.drop(ctx, tx, a.endpointKey, Discarded, reasonGone)
-	case disabledFailing:
-		return v, l.drop(ctx, tx, a.endpointKey, Exhausted, reasonFailing)
+	if v.disabled == "" {
+		return v, nil
 	}
-	return v, nil
+	return v, l.dropDisabled(ctx, tx, a.endpointKey, v.disabled)
 }
 
 func (l *ledger) closeAttempt(ctx context.Context, tx *store.Tx, a attempt, out webhook.Outcome, now time.Time) error {

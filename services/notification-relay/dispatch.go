@@ -147,6 +147,12 @@ func (d *dispatcher) round(ctx, sending context.Context) time.Duration {
 
 // start claims and tries as many deliveries of an endpoint as it may have under way.
 func (d *dispatcher) start(ctx, sending context.Context, e due, now time.Time) {
+	if e.disabled != "" {
+		if err := d.ledger.end(ctx, e.endpointKey); err != nil && ctx.Err() == nil {
+			d.log.Warn("ending deliveries of a disabled endpoint waits", "subscription", e.subscription, "error", err)
+		}
+		return
+	}
 	sub, ok := d.subs.get(e.endpointKey)
 	if !ok || sub.disabled {
 		return // held back until the directory says something new

@@ -182,6 +182,30 @@ func (l *ledger) drop(ctx context.Context, tx *store.Tx, key endpointKey, status
 	return err
 }
 
+// end gives the pending deliveries of a disabled endpoint their end. Disabling does so
+// itself; this is for what was being written at that moment.
+func (l *ledger) end(ctx context.Context, key endpointKey) error {
+	return l.db.Update(ctx, func(tx *store.Tx) error {
+		var why string
+		err := tx.QueryRow(ctx, `UPDATE relay_endpoints SET probe_until = 0 WHERE customer = $1 AND subscription = $2 AND disabled <> ''
+			RETURNING disabled`, []any{key.customer, key.subscription}, &why)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return l.dropDisabled(ctx, tx, key, why)
+	})
+}
+
+func (l *ledger) dropDisabled(ctx context.Context, tx *store.Tx, key endpointKey, why string) error {
+	if why == disabledFailing {
+		return l.drop(ctx, tx, key, Exhausted, reasonFailing)
+	}
+	return l.drop(ctx, tx, key, Discarded, reasonGone)
+}
+
 // forget discards what is pending for a subscription that was deleted.
 func (l *ledger) forget(ctx context.Context, key endpointKey) error {
 	return l.db.Update(ctx, func(tx *store.Tx) error {

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -300,6 +301,67 @@ func TestProbeWithoutWork(t *testing.T) {
 	})
 }
 
+// A delivery that was being written while its endpoint was disabled does not stay pending.
+func TestDeliveryWrittenWhileTheEndpointIsDisabled(t *testing.T) {
+	eachLedger(t, func(t *testing.T, l *ledger, _ *clock) {
+		accept(t, t.Context(), l, false, testEvent("a", 1))
+		require.NoError(t, l.end(t.Context(), testKey), "nothing happens to an endpoint that works")
+		require.NoError(t, l.db.Update(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Exec(t.Context(), `UPDATE relay_endpoints SET disabled = 'gone'`)
+			return err
+		}))
+		claimNone(t, l)
+		d := newDispatcher(l, nil, nil, slog.New(slog.DiscardHandler), newMetrics(nil))
+		d.round(t.Context(), t.Context())
+		list, err := l.list(t.Context(), ListRequest{Customer: "demo", Limit: 10})
+		require.NoError(t, err)
+		require.Equal(t, Discarded, list[0].Status)
+		require.Equal(t, reasonGone, list[0].Reason)
+		left, err := l.due(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, left)
+	})
+}
+
+// A resend while the delivery is being tried does not make a second try beside it.
+func TestResendInMidAttempt(t *testing.T) {
+	eachLedger(t, func(t *testing.T, l *ledger, c *clock) {
+		accept(t, t.Context(), l, false, testEvent("e", 1), testEvent("e", 2))
+		a := claimOne(t, l)
+		request := ResendRequest{Customer: "demo", Delivery: a.delivery}
+		require.NoError(t, l.resend(t.Context(), request, func(endpointKey) bool { return true }))
+		claimNone(t, l)
+		require.False(t, completed(t, l, a, failed).stale)
+		claimNone(t, l)
+		require.NoError(t, l.resend(t.Context(), request, func(endpointKey) bool { return true }))
+		again := claimOne(t, l)
+		require.Equal(t, a.delivery, again.delivery, "now, not when the schedule says")
+		require.Zero(t, again.failures, "with the whole schedule before it")
+		completed(t, l, again, accepted)
+		require.Equal(t, int64(2), claimOne(t, l).sequence)
+	})
+}
+
+func TestFailingEndpointGetsOnePlace(t *testing.T) {
+	t.Parallel()
+	l := &ledger{cfg: Default(), now: time.Now}
+	l.cfg.PerEndpoint, l.cfg.Total = 3, 4
+	d := newDispatcher(l, nil, nil, nil, newMetrics(nil))
+	healthy, failing := due{endpointKey: testKey}, due{endpointKey: endpointKey{"demo", "f"}, health: health{failures: 1}}
+	require.Equal(t, 3, d.free(healthy))
+	require.Equal(t, 1, d.free(failing))
+	a := attempt{lane: lane{endpointKey: testKey}, claim: "x"}
+	d.occupy(a, 3)
+	require.Zero(t, d.free(healthy))
+	require.Equal(t, 1, d.free(due{endpointKey: endpointKey{"demo", "other"}}), "the total is nearly reached")
+	healthy.failures = 1
+	require.Zero(t, d.free(healthy), "never below none")
+	d.occupy(a, -3)
+	require.Equal(t, 1, d.free(healthy))
+	require.Empty(t, d.underWay)
+	require.Empty(t, d.claims)
+}
+
 // What the old address answers is not held against the new one.
 func TestGoneFromAnOldAddress(t *testing.T) {
 	eachLedger(t, func(t *testing.T, l *ledger, _ *clock) {
@@ -373,11 +435,11 @@ func TestLedgerProperties(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		require.NoError(t, Migrate(t.Context(), db))
-		rapid.Check(t, func(rt *rapid.T) { runMachine(rt, t.Context(), db) })
+		rapid.Check(t, func(rt *rapid.T) { runMachine(t.Context(), rt, db) })
 	})
 }
 
-func runMachine(rt *rapid.T, ctx context.Context, db *store.DB) {
+func runMachine(ctx context.Context, rt *rapid.T, db *store.DB) {
 	require.NoError(rt, db.Update(ctx, func(tx *store.Tx) error {
 		for _, table := range []string{"relay_deliveries", "relay_lanes", "relay_envelopes", "relay_endpoints"} {
 			if _, err := tx.Exec(ctx, "DELETE FROM "+table); err != nil {

@@ -2,7 +2,6 @@ package relay_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -288,7 +287,46 @@ func TestDeletedSubscriptionLosesItsPendingDeliveries(t *testing.T) {
 	})
 }
 
-func TestUnpublishedAndDisabledSubscriptionsKeepWhatIsPending(t *testing.T) {
+func TestDisabledSubscriptionHoldsBack(t *testing.T) {
+	each(t, func(w *world) {
+		r := newReceiver(w.t, func(n int, _ got, rw http.ResponseWriter) {
+			if n == 1 {
+				rw.WriteHeader(http.StatusInternalServerError)
+			}
+		})
+		witness := newReceiver(w.t, nil)
+		sub := w.subscribe(handover.Subscription{ID: "s", URL: r.URL})
+		w.cfg.Schedule[1] = time.Hour
+		_, stop := w.start("one")
+		w.emit(entry("e1", 1))
+		bustest.Eventually(w.t, func() bool { return w.number(`SELECT COUNT(*) FROM relay_deliveries WHERE failures = 1`) == 1 }, "the first try failed")
+		stop()
+		_, err := w.service("tool").Resend(w.t.Context(), relay.ResendRequest{Customer: "demo", Delivery: "none"})
+		requireCode(w.t, err, contract.CodeNotFound)
+
+		sub.Disabled = "paused by the customer"
+		w.subscribe(sub)
+		w.subscribe(handover.Subscription{ID: "witness", URL: witness.URL})
+		s, _ := w.start("one")
+		held := w.list(relay.ListRequest{Subscription: "s"}).Deliveries
+		require.Len(w.t, held, 1)
+		_, err = s.Resend(w.t.Context(), relay.ResendRequest{Customer: "demo", Delivery: held[0].ID}) // due now
+		require.NoError(w.t, err)
+		w.emit(entry("e1", 2), entry("e1", 3), entry("e1", 4))
+		w.waitFor(relay.Delivered, 3)
+		require.Len(w.t, witness.ids(), 3)
+		require.Len(w.t, r.ids(), 1, "nothing is sent")
+		require.Len(w.t, w.list(relay.ListRequest{Subscription: "s"}).Deliveries, 1, "and nothing new is taken")
+
+		sub.Disabled = ""
+		w.subscribe(sub)
+		w.waitFor(relay.Delivered, 4)
+		require.Equal(w.t, []string{"e1-1", "e1-1"}, r.ids())
+	})
+}
+
+// What the directory has not published is not the same as what it has deleted.
+func TestUnpublishedSubscriptionKeepsWhatIsPending(t *testing.T) {
 	each(t, func(w *world) {
 		var up atomic.Bool
 		r := newReceiver(w.t, func(_ int, _ got, rw http.ResponseWriter) {
@@ -301,22 +339,19 @@ func TestUnpublishedAndDisabledSubscriptionsKeepWhatIsPending(t *testing.T) {
 		_, stop := w.start("one")
 		w.emit(entry("e1", 1))
 		bustest.Eventually(w.t, func() bool { return len(r.ids()) == 1 }, "first try")
-		sub.Disabled = "paused by the customer"
-		w.subscribe(sub)
 		stop()
 		require.Equal(w.t, 1, w.count(relay.Pending))
 
 		// The bucket is lost: the directory has yet to publish it again.
 		require.NoError(w.t, w.bus.JS.DeleteKeyValue(w.t.Context(), handover.BucketDirectory))
+		kv, err := bus.OpenBucket(w.t.Context(), w.bus.JS, handover.BucketDirectory, 1)
+		require.NoError(w.t, err)
+		w.kv = kv
 		w.start("one")
 		bustest.Eventually(w.t, func() bool { return strings.Contains(w.logs.String(), "its deliveries wait") }, "the relay noticed")
 		require.Equal(w.t, 1, w.count(relay.Pending))
 
-		kv, err := bus.OpenBucket(w.t.Context(), w.bus.JS, handover.BucketDirectory, 1)
-		require.NoError(w.t, err)
-		w.kv = kv
 		up.Store(true)
-		sub.Disabled = ""
 		w.subscribe(sub)
 		w.waitFor(relay.Delivered, 1)
 	})
@@ -490,7 +525,7 @@ func TestResend(t *testing.T) {
 func requireCode(t *testing.T, err error, code contract.Code) {
 	t.Helper()
 	var e *contract.Error
-	require.True(t, errors.As(err, &e), "%v", err)
+	require.ErrorAs(t, err, &e)
 	require.Equal(t, code, e.Code)
 }
 

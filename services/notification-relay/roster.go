@@ -56,9 +56,9 @@ func (r *roster) lookAgain() {
 
 // deletedIn looks for the mark that a deletion leaves in a bucket.
 func deletedIn(ctx context.Context, js jetstream.JetStream, bucket, key string) (bool, error) {
-	kv, err := bus.OpenBucket(ctx, js, bucket, 1)
+	kv, err := js.KeyValue(ctx, bucket)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("open bucket %s: %w", bucket, err)
 	}
 	history, err := kv.History(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
@@ -106,24 +106,24 @@ func (r *roster) run(ctx context.Context) error {
 		default:
 			close(r.filled)
 		}
-		for {
-			err := r.reconcile(ctx, changed)
-			if err == nil {
-				break
-			}
-			if ctx.Err() != nil {
+		for r.reconcile(ctx, changed) != nil {
+			if !r.wait(ctx) {
 				return nil
-			}
-			r.log.Warn("following the subscriptions waits", "error", err)
-			timer := time.NewTimer(r.ledger.cfg.Poll)
-			select {
-			case <-ctx.Done():
-				timer.Stop()
-				return nil
-			case <-timer.C:
 			}
 		}
 		r.nudge()
+	}
+}
+
+// wait pauses before another try; false when ctx has ended.
+func (r *roster) wait(ctx context.Context) bool {
+	timer := time.NewTimer(r.ledger.cfg.Poll)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 
@@ -152,7 +152,12 @@ func (r *roster) rebuild() []subscription {
 }
 
 // reconcile brings the ledger in step.
-func (r *roster) reconcile(ctx context.Context, changed []subscription) error {
+func (r *roster) reconcile(ctx context.Context, changed []subscription) (err error) {
+	defer func() {
+		if err != nil && ctx.Err() == nil {
+			r.log.Warn("following the subscriptions waits", "error", err)
+		}
+	}()
 	for _, s := range changed {
 		if err := r.ledger.readdress(ctx, s); err != nil {
 			return err

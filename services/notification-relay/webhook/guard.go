@@ -2,9 +2,7 @@ package webhook
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
-	"strings"
 	"syscall"
 )
 
@@ -31,27 +29,6 @@ func NewGuard(allow ...netip.Prefix) Guard {
 		masked = append(masked, p.Masked())
 	}
 	return Guard{allow: masked}
-}
-
-// ParseNetworks reads networks in CIDR notation, or single addresses, parted by commas.
-func ParseNetworks(text string) ([]netip.Prefix, error) {
-	var out []netip.Prefix
-	for part := range strings.SplitSeq(text, ",") {
-		part = strings.TrimSpace(part)
-		if part == "" {
-			continue
-		}
-		prefix, err := netip.ParsePrefix(part)
-		if err != nil {
-			addr, addrErr := netip.ParseAddr(part)
-			if addrErr != nil || addr.Zone() != "" {
-				return nil, fmt.Errorf("network %q: not in CIDR notation", part)
-			}
-			prefix = netip.PrefixFrom(addr, addr.BitLen())
-		}
-		out = append(out, prefix)
-	}
-	return out, nil
 }
 
 // Control has the form of net.Dialer.Control: it refuses the connection before the

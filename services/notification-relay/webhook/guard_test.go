@@ -59,18 +59,15 @@ func TestGuardLetsPublicAddressesPass(t *testing.T) {
 
 func TestGuardAllowList(t *testing.T) {
 	t.Parallel()
-	networks, err := webhook.ParseNetworks("127.0.0.0/8, ::1,fd12:3456::/32,::ffff:10.1.0.0/112,")
-	require.NoError(t, err)
-	guard := webhook.NewGuard(networks...)
+	guard := webhook.NewGuard(
+		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),
+		netip.MustParsePrefix("fd12:3456::/32"), netip.MustParsePrefix("::ffff:10.1.0.0/112"),
+	)
 	for _, address := range []string{"127.0.0.1", "::ffff:127.0.0.1", "::1", "fd12:3456::9", "10.1.2.3", "8.8.8.8"} {
 		require.NoError(t, guard.Check(netip.MustParseAddr(address)), address)
 	}
 	for _, address := range []string{"10.2.0.1", "::2", "fd12:3457::9", "169.254.169.254", "2002:7f00:1::1", "64:ff9b::127.0.0.1"} {
 		require.ErrorIs(t, guard.Check(netip.MustParseAddr(address)), webhook.ErrAddressRefused, address)
-	}
-	for _, text := range []string{"localhost", "127.0.0.0/33", "fe80::1%eth0"} {
-		_, err := webhook.ParseNetworks(text)
-		require.Error(t, err, text)
 	}
 }
 

@@ -39,19 +39,6 @@ func DefaultSchedule() Schedule {
 	}
 }
 
-// ParseSchedule reads delays in Go's notation parted by commas, such as 0s,5s,5m.
-func ParseSchedule(text string) (Schedule, error) {
-	var s Schedule
-	for part := range strings.SplitSeq(text, ",") {
-		delay, err := time.ParseDuration(strings.TrimSpace(part))
-		if err != nil {
-			return nil, fmt.Errorf("retry schedule: %q is no duration", strings.TrimSpace(part))
-		}
-		s = append(s, delay)
-	}
-	return s, s.Validate()
-}
-
 // Validate returns [ErrSchedule] for a schedule that can't be used.
 func (s Schedule) Validate() error {
 	if len(s) == 0 {
@@ -97,9 +84,9 @@ func words(d time.Duration) string {
 		size time.Duration
 		name string
 	}{{time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}, {time.Millisecond, "ms"}} {
-		if n := d / unit.size; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, unit.name))
-			d -= n * unit.size
+		if d >= unit.size {
+			parts = append(parts, fmt.Sprintf("%d %s", int64(d/unit.size), unit.name))
+			d %= unit.size
 		}
 	}
 	return strings.Join(parts, " ")

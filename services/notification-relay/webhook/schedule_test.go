@@ -52,14 +52,14 @@ func TestScheduleNext(t *testing.T) {
 	}
 }
 
-func TestParseSchedule(t *testing.T) {
+func TestScheduleValidate(t *testing.T) {
 	t.Parallel()
-	s, err := webhook.ParseSchedule("0s, 10ms,1h")
-	require.NoError(t, err)
-	require.Equal(t, webhook.Schedule{0, 10 * time.Millisecond, time.Hour}, s)
-	for _, text := range []string{"", "5", "1s,,2s", "-1s"} {
-		_, err := webhook.ParseSchedule(text)
-		require.Error(t, err, text)
-	}
+	require.NoError(t, webhook.Schedule{0, 10 * time.Millisecond}.Validate())
 	require.ErrorIs(t, webhook.Schedule{}.Validate(), webhook.ErrSchedule)
+	require.ErrorIs(t, webhook.Schedule{0, -1}.Validate(), webhook.ErrSchedule)
+}
+
+func TestScheduleInWords(t *testing.T) {
+	t.Parallel()
+	require.Contains(t, webhook.Schedule{1500 * time.Millisecond, time.Hour}.Markdown(), "| 2 | 1 h | 1 h 1 s 500 ms |")
 }
