@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -61,9 +62,7 @@ type Message struct {
 // JetStream deduplicates per stream, not per subject.
 func (m Message) msg() *nats.Msg {
 	msg := nats.NewMsg(m.Subject)
-	for k, v := range m.Header {
-		msg.Header[k] = v
-	}
+	maps.Copy(msg.Header, m.Header)
 	if m.ID != "" {
 		msg.Header.Set(HeaderMessageID, m.Subject+":"+m.ID)
 	}

@@ -245,6 +245,119 @@ func TestOutboxRefusesWhatNatsCannotCarry(t *testing.T) {
 	}), bus.ErrTooLarge)
 }
 
+// The dead letter of a message that fills the server's limit once could not be written,
+// so the message was tried for ever.
+func TestADeadLetterOfTheLargestSizeIsCut(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, openDB(t, storetest.SQLite(t)))
+	largest := nats.NewMsg("work.echo.say")
+	largest.Data = make([]byte, f.Conn.MaxPayload())
+	_, err := f.JS.PublishMsg(t.Context(), largest)
+	require.NoError(t, err)
+	stage := f.stage()
+	stage.Apply = func(context.Context, *store.Tx, *bus.Incoming, any) error {
+		return bus.Reject(errors.New("not readable"))
+	}
+	bustest.Go(t, stage.Run)
+	dead := f.Next(t, subjects.StreamDead, "dead.echo", 1)[0]
+	require.Equal(t, "not readable", dead.Headers().Get(subjects.HeaderDeadReason))
+	require.Equal(t, "work.echo.say", dead.Headers().Get(subjects.HeaderDeadSubject))
+	require.Empty(t, dead.Data())
+	f.drained(t)
+	stream, err := f.JS.Stream(t.Context(), subjects.StreamDead)
+	require.NoError(t, err)
+	raw, err := stream.GetMsg(t.Context(), 1)
+	require.NoError(t, err)
+	require.ErrorContains(t, bus.Redrive(t.Context(), f.JS, raw), "too large to be kept")
+}
+
+// A COMMANDS stream that was lost counts from 1 again: its messages once were taken for
+// those that the inbox knew, and dropped.
+func TestCommandsOfANewStreamAreNotTakenForOldOnes(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, openDB(t, storetest.SQLite(t)))
+	stage := func() *bus.Stage {
+		s := f.stage()
+		s.Stream, s.Subjects = subjects.StreamCommands, []string{subjects.AllCommands}
+		return s
+	}
+	command := bus.Message{Subject: "cmd.demo.ERP.say", Data: []byte("1")}
+	require.NoError(t, f.Publisher.Publish(t.Context(), command))
+	stop := bustest.Go(t, stage().Run)
+	f.Next(t, subjects.StreamEvents, "evt.echo", 1)
+	stop()
+	require.NoError(t, f.JS.DeleteStream(t.Context(), subjects.StreamCommands))
+	require.NoError(t, bus.CreateStreams(t.Context(), f.JS, bus.Limits{QueueBytes: 64 << 20, EventsBytes: 64 << 20}))
+	require.NoError(t, f.Publisher.Publish(t.Context(), command))
+	bustest.Go(t, stage().Run)
+	f.Next(t, subjects.StreamEvents, "evt.echo", 2)
+}
+
+// A message that comes again because its stage is late is not prepared again: that would
+// make the stage later still.
+func TestWhatIsAppliedIsNotPreparedAgain(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		f := newFixture(t, db)
+		stage := f.stage()
+		var prepared atomic.Int32
+		stage.Prepare = func(ctx context.Context, m *bus.Incoming) (any, error) {
+			prepared.Add(1)
+			// Meanwhile another process applies the message.
+			return nil, errors.Join(bus.Retry(errors.New("not now")), db.Update(ctx, func(tx *store.Tx) error {
+				_, err := tx.Exec(ctx, `INSERT INTO bus_inbox (service, message_id, applied_at) VALUES ('echo', $1, 1)`, m.ID)
+				return err
+			}))
+		}
+		f.publish(t, 1)
+		bustest.Go(t, stage.Run)
+		f.drained(t)
+		require.EqualValues(t, 1, prepared.Load())
+	})
+}
+
+// A flood of questions waits in NATS instead of in this process, and a service that stops
+// leaves no answer behind.
+func TestCallsAreBounded(t *testing.T) {
+	t.Parallel()
+	b := bustest.Start(t)
+	const flood = 600
+	var underWay, most atomic.Int32
+	release := make(chan struct{})
+	stop := bustest.Go(t, func(ctx context.Context) error {
+		return bus.ServeSubjects(ctx, b.Conn, "echo", map[string]bus.Verb{
+			"qry.demo.ERP.say": func(context.Context, []byte) (any, error) {
+				defer underWay.Add(-1)
+				for n := underWay.Add(1); ; {
+					if before := most.Load(); n <= before || most.CompareAndSwap(before, n) {
+						break
+					}
+				}
+				<-release
+				return "said", nil
+			},
+		}, b.Log)
+	})
+	bustest.Eventually(t, func() bool {
+		_, err := b.Conn.Request("$SRV.PING.echo", nil, time.Second)
+		return err == nil
+	}, "the service answers")
+	answers, err := b.Conn.SubscribeSync(nats.NewInbox())
+	require.NoError(t, err)
+	for range flood {
+		require.NoError(t, b.Conn.PublishRequest("qry.demo.ERP.say", answers.Subject, nil))
+	}
+	bustest.Eventually(t, func() bool { return underWay.Load() == 256 }, "every place is taken")
+	close(release)
+	for range flood {
+		_, err := answers.NextMsg(30 * time.Second)
+		require.NoError(t, err)
+	}
+	require.EqualValues(t, 256, most.Load())
+	stop()
+	require.Zero(t, underWay.Load())
+}
+
 func TestTraceContextTravels(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, openDB(t, storetest.SQLite(t)))

@@ -87,9 +87,18 @@ func ServeSubjects(ctx context.Context, nc *nats.Conn, name string, verbs map[st
 		return fmt.Errorf("serve %s: %w", name, err)
 	}
 	i := 0
+	slots := make(chan struct{}, callsAtOnce)
 	for subject, verb := range verbs {
 		handler := func(request micro.Request) {
-			go respond(ctx, request, verb, log)
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			go func() {
+				defer func() { <-slots }()
+				respond(ctx, request, verb, log)
+			}()
 		}
 		i++
 		if err := service.AddEndpoint(fmt.Sprintf("e%d", i), micro.HandlerFunc(handler), micro.WithEndpointSubject(subject)); err != nil {
@@ -97,8 +106,16 @@ func ServeSubjects(ctx context.Context, nc *nats.Conn, name string, verbs map[st
 		}
 	}
 	<-ctx.Done()
-	return service.Stop()
+	err = service.Stop()
+	for range callsAtOnce { // the answers under way, which ctx has cancelled too
+		slots <- struct{}{}
+	}
+	return err
 }
+
+// callsAtOnce bounds the calls that one service answers at a time; more wait their turn
+// in NATS, so that a flood of questions takes neither memory nor the database from work.
+const callsAtOnce = 256
 
 type requestSubject struct{}
 

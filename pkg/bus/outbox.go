@@ -260,15 +260,12 @@ func (p *Pump) forget(ctx context.Context) error {
 	return nil
 }
 
-// sleep waits for d, for a nudge or for the end of ctx; it is false for the last.
-func sleep(ctx context.Context, d time.Duration, nudge <-chan struct{}) bool {
+// sleep waits for d or for the end of ctx.
+func sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return false
-	case <-nudge:
 	case <-timer.C:
 	}
-	return true
 }

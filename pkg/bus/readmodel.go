@@ -74,7 +74,7 @@ func (r *ReadModel[T]) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := r.follow(ctx); err != nil && ctx.Err() == nil {
 			r.log.Warn("read model starts again", "error", err)
-			sleep(ctx, pumpPause, nil)
+			sleep(ctx, pumpPause)
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -104,7 +105,7 @@ func (s *Stage) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := s.consume(ctx); ctx.Err() == nil {
 			s.Log.Warn("consuming starts again", "error", err)
-			sleep(ctx, pumpPause, nil)
+			sleep(ctx, pumpPause)
 		}
 	}
 	return nil
@@ -208,6 +209,9 @@ func (s *Stage) process(ctx context.Context, batch []jetstream.Msg) {
 	stop := heartbeat(ctx, batch)
 	defer stop()
 	if s.Prepare != nil {
+		if items = s.fresh(ctx, items); len(items) == 0 {
+			return
+		}
 		s.prepare(items)
 	}
 	if err := s.DB.Update(ctx, func(tx *store.Tx) error { return s.apply(tx, items) }); err != nil {
@@ -224,9 +228,28 @@ func (s *Stage) process(ctx context.Context, batch []jetstream.Msg) {
 	s.Metrics.batch(s.Name, len(items), s.Now().Sub(start))
 }
 
+// fresh acknowledges and leaves out what comes again although it was applied, so that
+// Prepare does not do its work once more when a stage is late. This only saves time:
+// [Stage.once] is what makes sure.
+func (s *Stage) fresh(ctx context.Context, items []*item) []*item {
+	return slices.DeleteFunc(items, func(it *item) bool {
+		if it.in.Attempt == 1 {
+			return false
+		}
+		var applied int
+		err := s.DB.QueryRow(ctx, `SELECT COUNT(*) FROM bus_inbox WHERE service = $1 AND message_id = $2`, []any{s.Service, it.in.ID}, &applied)
+		if err != nil || applied == 0 {
+			return false
+		}
+		_ = it.msg.Ack()
+		return true
+	})
+}
+
 // incoming reads a message. The inbox id is the publisher's message id on the internal
 // streams; on COMMANDS it is the place in the stream, because outside publishers use
-// ids as they like.
+// ids as they like, and the time, because a stream that was lost and made anew counts
+// from 1 again.
 func incoming(msg jetstream.Msg) (*Incoming, error) {
 	meta, err := msg.Metadata()
 	if err != nil {
@@ -240,7 +263,7 @@ func incoming(msg jetstream.Msg) (*Incoming, error) {
 		in.Header = nats.Header{}
 	}
 	if in.ID = in.Header.Get(HeaderMessageID); in.ID == "" || meta.Stream == subjects.StreamCommands {
-		in.ID = meta.Stream + ":" + strconv.FormatUint(in.Sequence, 10)
+		in.ID = fmt.Sprintf("%s:%d:%d", meta.Stream, in.Sequence, in.Time.UnixNano())
 	}
 	return in, nil
 }
@@ -341,6 +364,9 @@ func (s *Stage) bury(tx *store.Tx, it *item, cause error) error {
 	header.Set(subjects.HeaderDeadAt, s.Now().UTC().Format(time.RFC3339))
 	header.Set(subjects.HeaderDeadDeliveries, strconv.Itoa(it.in.Attempt))
 	dead := Message{Subject: subjects.Dead(s.Service), ID: "dead-" + it.in.ID, Header: header, Data: it.in.Data}
+	if errors.Is(dead.Check(), ErrTooLarge) {
+		dead.cut()
+	}
 	if err := s.Outbox.Send(it.ctx, tx, dead); err != nil {
 		return err
 	}
@@ -348,6 +374,18 @@ func (s *Stage) bury(tx *store.Tx, it *item, cause error) error {
 		return nil
 	}
 	return s.GiveUp(it.ctx, tx, it.in, cause)
+}
+
+// cut leaves of a dead letter what says why and where from: the message filled the
+// server's limit already, and with the reason it would never be stored.
+func (m *Message) cut() {
+	kept := nats.Header{headerDeadCut: {strconv.Itoa(len(m.Data))}}
+	for name, values := range m.Header {
+		if strings.HasPrefix(name, deadHeaders) {
+			kept[name] = values
+		}
+	}
+	m.Header, m.Data = kept, nil
 }
 
 // oneLine makes an error fit for a header.
@@ -407,6 +445,9 @@ func PruneInbox(ctx context.Context, db *store.DB, service string, now time.Time
 // message, and then removes it from the DEAD stream. Killed in between, it is handed
 // over once all the same when called again soon.
 func Redrive(ctx context.Context, js jetstream.JetStream, dead *jetstream.RawStreamMsg) error {
+	if size := dead.Header.Get(headerDeadCut); size != "" {
+		return fmt.Errorf("hand over dead letter %d again: its %s bytes were too large to be kept", dead.Sequence, size)
+	}
 	msg := nats.NewMsg(dead.Header.Get(subjects.HeaderDeadSubject))
 	for name, values := range dead.Header {
 		if !strings.HasPrefix(name, "Nats-") && !strings.HasPrefix(name, deadHeaders) {
@@ -428,5 +469,9 @@ func Redrive(ctx context.Context, js jetstream.JetStream, dead *jetstream.RawStr
 	return nil
 }
 
-// deadHeaders begins the headers that a dead letter has besides the original ones.
-const deadHeaders = "Signbus-Dead-"
+const (
+	// deadHeaders begins the headers that a dead letter has besides the original ones.
+	deadHeaders = "Signbus-Dead-"
+	// headerDeadCut is the size of a payload that was not kept.
+	headerDeadCut = deadHeaders + "Cut"
+)

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -120,7 +121,9 @@ func validSecret(s string) bool {
 
 // ValidExternalID reports whether s may be an external id: 1 to 255 bytes of UTF-8
 // without control characters. Case and spaces count.
-func ValidExternalID(s string) bool { return s != "" && len(s) <= maxExternalID && !hasControl(s) }
+func ValidExternalID(s string) bool {
+	return s != "" && len(s) <= maxExternalID && utf8.ValidString(s) && !hasControl(s)
+}
 
 func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsControl) }
 
@@ -130,6 +133,8 @@ func checkID(s, path string, problems *problemList) {
 		problems.add(illegal(path, "is missing"))
 	case len(s) > maxExternalID:
 		problems.add(illegal(path, "must be at most 255 bytes long"))
+	case !utf8.ValidString(s):
+		problems.add(illegal(path, "must be UTF-8"))
 	case hasControl(s):
 		problems.add(illegal(path, "must not contain control characters"))
 	}

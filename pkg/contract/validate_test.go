@@ -312,3 +312,13 @@ func TestBlobURI(t *testing.T) {
 	_, err = contract.ParseBlobURI("file:///etc/passwd")
 	require.Equal(t, contract.CodeNotSupported, contract.CodeOf(err))
 }
+
+// PostgreSQL keeps no other bytes: an operation id of such bytes in a header once made its
+// command one that could neither be recorded nor be given up.
+func TestExternalIDsAreUTF8(t *testing.T) {
+	t.Parallel()
+	require.True(t, contract.ValidExternalID("Añ-1"))
+	require.False(t, contract.ValidExternalID("A\xff-1"))
+	err := contract.GetStatus{CustomerCode: "c", EnveExtID: "A\xff-1"}.Validate()
+	require.Equal(t, contract.CodeIllegalArgument, contract.CodeOf(err))
+}

@@ -6,11 +6,11 @@ package embednats
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -62,9 +62,11 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start embedded NATS: %w", err)
 	}
-	if opts.Log != nil {
-		srv.SetLoggerV2(logger{opts.Log}, false, false, false)
+	log := &logger{log: opts.Log}
+	if opts.Log == nil {
+		log.log = slog.New(slog.DiscardHandler)
 	}
+	srv.SetLoggerV2(log, false, false, false)
 	go srv.Start()
 	deadline, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -73,8 +75,9 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 			srv.Shutdown()
 			return nil, fmt.Errorf("start embedded NATS on %s: not ready: is the port in use? %w", opts.Listen, deadline.Err())
 		}
-		if !srv.Running() {
-			return nil, errors.New("start embedded NATS: the server stopped at once; see its log lines")
+		if fatal := log.fatal.Load(); fatal != nil {
+			srv.Shutdown()
+			return nil, fmt.Errorf("start embedded NATS: %s", *fatal)
 		}
 	}
 	s.srv = srv
@@ -160,16 +163,25 @@ func (s *Server) Stop() {
 	s.srv.WaitForShutdown()
 }
 
-// logger passes on what an operator must see.
-type logger struct{ log *slog.Logger }
+// logger passes on what an operator must see, and keeps why a start failed.
+type logger struct {
+	log   *slog.Logger
+	fatal atomic.Pointer[string]
+}
 
-func (l logger) say(level slog.Level, format string, v []any) {
+func (l *logger) say(level slog.Level, format string, v []any) {
 	l.log.Log(context.Background(), level, "embedded NATS", "text", fmt.Sprintf(format, v...)) //nolint:forbidigo // the server's logger has no context
 }
 
-func (l logger) Noticef(format string, v ...any) { l.say(slog.LevelDebug, format, v) }
-func (l logger) Warnf(format string, v ...any)   { l.say(slog.LevelWarn, format, v) }
-func (l logger) Errorf(format string, v ...any)  { l.say(slog.LevelError, format, v) }
-func (l logger) Fatalf(format string, v ...any)  { l.say(slog.LevelError, format, v) }
-func (l logger) Debugf(format string, v ...any)  { l.say(slog.LevelDebug, format, v) }
-func (l logger) Tracef(format string, v ...any)  { l.say(slog.LevelDebug, format, v) }
+func (l *logger) Noticef(format string, v ...any) { l.say(slog.LevelDebug, format, v) }
+func (l *logger) Warnf(format string, v ...any)   { l.say(slog.LevelWarn, format, v) }
+func (l *logger) Errorf(format string, v ...any)  { l.say(slog.LevelError, format, v) }
+func (l *logger) Debugf(format string, v ...any)  { l.say(slog.LevelDebug, format, v) }
+func (l *logger) Tracef(format string, v ...any)  { l.say(slog.LevelDebug, format, v) }
+
+// Fatalf implements the server's logger; unlike the server's own it does not exit.
+func (l *logger) Fatalf(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	l.fatal.Store(&text)
+	l.say(slog.LevelError, format, v)
+}

@@ -185,9 +185,11 @@ func scanEntry(e *Entry, scan func(...any) error) error {
 	return err
 }
 
-// Read returns the entries of a chain after a sequence, in order.
-func Read(ctx context.Context, q store.Querier, chain string, after int64) ([]Entry, error) {
-	rows, err := q.Query(ctx, `SELECT `+entryColumns+` FROM journal_entry e WHERE e.chain = $1 AND e.seq > $2 ORDER BY e.seq`, chain, after)
+// Read returns up to limit entries of a chain after a sequence, in order. Entries of large
+// processes are large: whoever needs all of a chain reads it in parts.
+func Read(ctx context.Context, q store.Querier, chain string, after int64, limit int) ([]Entry, error) {
+	rows, err := q.Query(ctx, `SELECT `+entryColumns+` FROM journal_entry e WHERE e.chain = $1 AND e.seq > $2 ORDER BY e.seq LIMIT $3`,
+		chain, after, limit)
 	return store.Collect(rows, err, scanEntry)
 }
 

@@ -59,7 +59,7 @@ func TestEventsComeOutInOrderAndVerify(t *testing.T) {
 			require.Equal(t, strconv.Itoa(next[chain]), msg.Headers().Get("ce-sequence"))
 		}
 		for _, chain := range []string{"a", "b"} {
-			entries, err := journal.Read(t.Context(), db, chain, 0)
+			entries, err := journal.Read(t.Context(), db, chain, 0, 1000)
 			require.NoError(t, err)
 			require.Len(t, entries, 40)
 			require.NoError(t, journal.Verify(entries))
@@ -73,7 +73,7 @@ func TestTamperingIsSeen(t *testing.T) {
 		j := open(t, db, bustest.Start(t))
 		appendEvents(t, db, j, event("a", 0), event("a", 1), event("a", 2))
 		read := func() []journal.Entry {
-			entries, err := journal.Read(t.Context(), db, "a", 0)
+			entries, err := journal.Read(t.Context(), db, "a", 0, 1000)
 			require.NoError(t, err)
 			return entries
 		}
@@ -100,7 +100,7 @@ func TestAttributesAreEncodedAndDecoded(t *testing.T) {
 	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	ctx := bus.Extract(t.Context(), nats.Header{"traceparent": {parent}})
 	require.NoError(t, db.Update(ctx, func(tx *store.Tx) error { return j.Append(ctx, tx, event("a", 0)) }))
-	entries, err := journal.Read(t.Context(), db, "a", 0)
+	entries, err := journal.Read(t.Context(), db, "a", 0, 1000)
 	require.NoError(t, err)
 	msg, err := journal.Message(&entries[0])
 	require.NoError(t, err)
@@ -116,7 +116,7 @@ func TestOperationsWithoutEnvelopeHaveNoSequence(t *testing.T) {
 	j := open(t, db, bustest.Start(t))
 	chain := journal.OperationChain("k")
 	appendEvents(t, db, j, event(chain, 0))
-	entries, err := journal.Read(t.Context(), db, chain, 0)
+	entries, err := journal.Read(t.Context(), db, chain, 0, 1000)
 	require.NoError(t, err)
 	msg, err := journal.Message(&entries[0])
 	require.NoError(t, err)
@@ -132,7 +132,7 @@ func TestAppendIsPartOfTheTransaction(t *testing.T) {
 			return context.Canceled
 		}), context.Canceled)
 		appendEvents(t, db, j, event("a", 1))
-		entries, err := journal.Read(t.Context(), db, "a", 0)
+		entries, err := journal.Read(t.Context(), db, "a", 0, 1000)
 		require.NoError(t, err)
 		require.Len(t, entries, 1)
 		require.EqualValues(t, 1, entries[0].Sequence)

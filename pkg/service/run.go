@@ -76,12 +76,15 @@ func Run(ctx context.Context, cfg config.Config, out, errs io.Writer, started fu
 	units, err := wireAll(ctx, p, wires)
 	if err != nil {
 		publisher.stop()
-		return errors.Join(err, publisher.wait(cfg.StopAfter), p.Close())
+		return errors.Join(err, publisher.wait(time.Now().Add(cfg.StopAfter)), p.Close())
 	}
-	err = runUnits(ctx, p, listener, units, started)
+	until, err := runUnits(ctx, p, listener, units, started)
 	publisher.stop()
-	return errors.Join(err, publisher.wait(cfg.StopAfter), p.Close())
+	return errors.Join(err, publisher.wait(until.Add(publisherGrace)), p.Close())
 }
+
+// publisherGrace is left to the publisher when the services took all the time to stop.
+const publisherGrace = time.Second
 
 func wireAll(ctx context.Context, p *Platform, wires []Wire) ([]Unit, error) {
 	units := make([]Unit, 0, len(wires))
@@ -95,8 +98,9 @@ func wireAll(ctx context.Context, p *Platform, wires []Wire) ([]Unit, error) {
 	return units, nil
 }
 
-// runUnits runs services and the HTTP server until ctx ends or one of them does.
-func runUnits(ctx context.Context, p *Platform, listener net.Listener, units []Unit, started func(*Platform)) error {
+// runUnits runs services and the HTTP server until ctx ends or one of them does. It
+// returns when the time to stop is over.
+func runUnits(ctx context.Context, p *Platform, listener net.Listener, units []Unit, started func(*Platform)) (time.Time, error) {
 	ended := make(chan error, len(units)+1)
 	var running []*task
 	for _, unit := range units {
@@ -133,7 +137,10 @@ func runUnits(ctx context.Context, p *Platform, listener net.Listener, units []U
 	case err = <-ended:
 	}
 	close(stopping)
-	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.Config.StopAfter)
+	until := time.Now().Add(p.Config.StopAfter)
+	// HTTP calls need the services to end, so they come first, but leave time to these: a
+	// call may wait for its outcome for longer than all of the stop may take.
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.Config.StopAfter/3)
 	defer cancel()
 	if stopErr := server.Shutdown(deadline); stopErr != nil {
 		p.Log.Warn("HTTP calls are cut off", "error", stopErr)
@@ -143,9 +150,9 @@ func runUnits(ctx context.Context, p *Platform, listener net.Listener, units []U
 		t.stop()
 	}
 	for _, t := range running {
-		err = errors.Join(err, t.wait(p.Config.StopAfter))
+		err = errors.Join(err, t.wait(until))
 	}
-	return err
+	return until, err
 }
 
 // task is a goroutine with an owner.
@@ -170,13 +177,19 @@ func start(run func(context.Context) error, log *slog.Logger) *task {
 
 var errSlowStop = errors.New("a component did not stop in time")
 
-func (t *task) wait(d time.Duration) error {
-	timer := time.NewTimer(d)
+// wait waits for the end of the task, but no longer than until.
+func (t *task) wait(until time.Time) error {
+	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
 	select {
 	case <-t.done:
 		return t.err
 	case <-timer.C:
+	}
+	select { // both may be true
+	case <-t.done:
+		return t.err
+	default:
 		return errSlowStop
 	}
 }

@@ -111,6 +111,8 @@ func cloudEvent(h nats.Header, data []byte) (cloudevents.Event, error) {
 	if err := ce.SetData(contentType, data); err != nil {
 		return ce, fmt.Errorf("%w: %w", errEvent, err)
 	}
+	// The SDK takes bytes for binary data; JSON shall stand in structured mode as it is.
+	ce.DataBase64 = contentType != cloudevents.ApplicationJSON
 	if err := ce.Validate(); err != nil {
 		return ce, fmt.Errorf("%w: %w", errEvent, err)
 	}

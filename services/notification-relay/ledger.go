@@ -75,8 +75,8 @@ type lane struct {
 
 // accept writes one delivery for each subscription, once. Unless force is set, it
 // refuses an event whose predecessor in the envelope has not been accepted.
-func (l *ledger) accept(ctx context.Context, tx *store.Tx, ev event, subs []subscription, force bool) error {
-	if err := l.advance(ctx, tx, ev, force); err != nil {
+func (l *ledger) accept(ctx context.Context, tx *store.Tx, ev event, subs []subscription, attempt int) error {
+	if err := l.advance(ctx, tx, ev, attempt); err != nil {
 		return err
 	}
 	for _, sub := range subs {
@@ -89,17 +89,21 @@ func (l *ledger) accept(ctx context.Context, tx *store.Tx, ev event, subs []subs
 
 // advance moves the envelope's place forward. Redeliveries and several consuming
 // processes can bring the events of one envelope in another order than that of the stream.
-func (l *ledger) advance(ctx context.Context, tx *store.Tx, ev event, force bool) error {
+func (l *ledger) advance(ctx context.Context, tx *store.Tx, ev event, attempt int) error {
 	if ev.sequence == 0 {
 		return nil
 	}
 	var last int64
 	err := tx.QueryRow(ctx, `SELECT sequence FROM relay_envelopes WHERE customer = $1 AND envelope = $2`,
 		[]any{ev.customer, ev.envelope}, &last)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	wait := maxWaitForPredecessor
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		wait = maxWaitForFirst
+	case err != nil:
 		return err
 	}
-	if ev.sequence > last+1 && !force {
+	if ev.sequence > last+1 && attempt < wait {
 		return errOutOfOrder
 	}
 	if ev.sequence <= last {

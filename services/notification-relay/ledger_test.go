@@ -48,10 +48,10 @@ func testEvent(envelope string, n int64) event {
 	}
 }
 
-func accept(t require.TestingT, ctx context.Context, l *ledger, force bool, events ...event) {
+func accept(t require.TestingT, ctx context.Context, l *ledger, attempt int, events ...event) {
 	require.NoError(t, l.db.Update(ctx, func(tx *store.Tx) error {
 		for _, ev := range events {
-			if err := l.accept(ctx, tx, ev, []subscription{testSub}, force); err != nil {
+			if err := l.accept(ctx, tx, ev, []subscription{testSub}, attempt); err != nil {
 				return err
 			}
 		}
@@ -89,7 +89,7 @@ var (
 
 func TestAttemptIsRecordedBeforeTheCall(t *testing.T) {
 	eachLedger(t, func(t *testing.T, l *ledger, _ *clock) {
-		accept(t, t.Context(), l, false, testEvent("e", 1))
+		accept(t, t.Context(), l, 1, testEvent("e", 1))
 		a := claimOne(t, l)
 		d, err := l.delivery(t.Context(), "demo", a.delivery)
 		require.NoError(t, err)
@@ -106,7 +106,7 @@ func TestAttemptIsRecordedBeforeTheCall(t *testing.T) {
 func TestScheduleIsFollowedToItsEnd(t *testing.T) {
 	eachLedger(t, func(t *testing.T, l *ledger, c *clock) {
 		l.cfg.Breaker.Failures = 1000
-		accept(t, t.Context(), l, false, testEvent("e", 1))
+		accept(t, t.Context(), l, 1, testEvent("e", 1))
 		begin := c.at
 		for i, delay := range l.cfg.Schedule {
 			if delay > 0 {
@@ -155,18 +155,18 @@ func TestRetryAfterPutsOffButNeverHastens(t *testing.T) {
 
 func TestEventsAreAcceptedOnceAndInOrder(t *testing.T) {
 	eachLedger(t, func(t *testing.T, l *ledger, _ *clock) {
-		late := func(ev event, force bool) error {
+		late := func(ev event, attempt int) error {
 			return l.db.Update(t.Context(), func(tx *store.Tx) error {
-				return l.accept(t.Context(), tx, ev, []subscription{testSub}, force)
+				return l.accept(t.Context(), tx, ev, []subscription{testSub}, attempt)
 			})
 		}
-		require.ErrorIs(t, late(testEvent("e", 2), false), errOutOfOrder)
-		accept(t, t.Context(), l, false, testEvent("e", 1), testEvent("e", 2))
-		accept(t, t.Context(), l, false, testEvent("e", 2), testEvent("e", 1))
-		require.ErrorIs(t, late(testEvent("e", 5), false), errOutOfOrder)
-		require.NoError(t, late(testEvent("e", 5), true), "after long waiting the gap is accepted")
-		require.NoError(t, late(testEvent("e", 6), false))
-		require.NoError(t, late(testEvent("e", 4), false), "too late for its place, but not lost")
+		require.ErrorIs(t, late(testEvent("e", 2), maxWaitForFirst-1), errOutOfOrder)
+		accept(t, t.Context(), l, 1, testEvent("e", 1), testEvent("e", 2))
+		accept(t, t.Context(), l, 1, testEvent("e", 2), testEvent("e", 1))
+		require.ErrorIs(t, late(testEvent("e", 5), maxWaitForPredecessor-1), errOutOfOrder)
+		require.NoError(t, late(testEvent("e", 5), maxWaitForPredecessor), "after long waiting the gap is accepted")
+		require.NoError(t, late(testEvent("e", 6), 1))
+		require.NoError(t, late(testEvent("e", 4), 1), "too late for its place, but not lost")
 		list, err := l.list(t.Context(), ListRequest{Customer: "demo", Limit: 10})
 		require.NoError(t, err)
 		require.Len(t, list, 5)
@@ -186,7 +186,7 @@ func TestEventsAreAcceptedOnceAndInOrder(t *testing.T) {
 func TestClaimOfADeadProcessEnds(t *testing.T) {
 	eachLedger(t, func(t *testing.T, l *ledger, c *clock) {
 		other := newLedger(l.db, "two", c)
-		accept(t, t.Context(), l, false, testEvent("e", 1), testEvent("e", 2))
+		accept(t, t.Context(), l, 1, testEvent("e", 1), testEvent("e", 2))
 		dead := claimOne(t, l)
 		claimNone(t, other)
 		c.advance(l.cfg.Lease - time.Microsecond)
@@ -220,7 +220,7 @@ func TestClaimOfADeadProcessEnds(t *testing.T) {
 func TestRenewedClaimLasts(t *testing.T) {
 	eachLedger(t, func(t *testing.T, l *ledger, c *clock) {
 		other := newLedger(l.db, "two", c)
-		accept(t, t.Context(), l, false, testEvent("e", 1))
+		accept(t, t.Context(), l, 1, testEvent("e", 1))
 		a := claimOne(t, l)
 		for range 5 {
 			c.advance(l.cfg.Lease * 2 / 3)
@@ -235,7 +235,7 @@ func TestRenewedClaimLasts(t *testing.T) {
 // A restarted process takes back what it had claimed without waiting for the claim's end.
 func TestRecover(t *testing.T) {
 	eachLedger(t, func(t *testing.T, l *ledger, c *clock) {
-		accept(t, t.Context(), l, false, testEvent("e", 1))
+		accept(t, t.Context(), l, 1, testEvent("e", 1))
 		claimOne(t, l)
 		stranger := newLedger(l.db, "two", c)
 		require.NoError(t, stranger.recover(t.Context()))
@@ -252,7 +252,7 @@ func TestBreakerProbesWithOneTry(t *testing.T) {
 		l.cfg.Breaker.Failures = 2
 		other := newLedger(l.db, "two", c)
 		other.cfg = l.cfg
-		accept(t, t.Context(), l, false, testEvent("a", 1), testEvent("b", 1), testEvent("c", 1), testEvent("d", 1))
+		accept(t, t.Context(), l, 1, testEvent("a", 1), testEvent("b", 1), testEvent("c", 1), testEvent("d", 1))
 		attempts, err := l.claim(t.Context(), testKey, 3)
 		require.NoError(t, err)
 		require.Len(t, attempts, 3)
@@ -285,7 +285,7 @@ func TestBreakerProbesWithOneTry(t *testing.T) {
 func TestProbeWithoutWork(t *testing.T) {
 	eachLedger(t, func(t *testing.T, l *ledger, c *clock) {
 		l.cfg.Breaker.Failures = 1
-		accept(t, t.Context(), l, false, testEvent("a", 1))
+		accept(t, t.Context(), l, 1, testEvent("a", 1))
 		completed(t, l, claimOne(t, l), failed)
 		c.advance(l.cfg.Breaker.Pause)
 		require.NoError(t, l.db.Update(t.Context(), func(tx *store.Tx) error {
@@ -296,7 +296,7 @@ func TestProbeWithoutWork(t *testing.T) {
 		list, err := l.due(t.Context())
 		require.NoError(t, err)
 		require.Empty(t, list)
-		accept(t, t.Context(), l, false, testEvent("b", 1))
+		accept(t, t.Context(), l, 1, testEvent("b", 1))
 		require.True(t, claimOne(t, l).probe)
 	})
 }
@@ -304,7 +304,7 @@ func TestProbeWithoutWork(t *testing.T) {
 // A delivery that was being written while its endpoint was disabled does not stay pending.
 func TestDeliveryWrittenWhileTheEndpointIsDisabled(t *testing.T) {
 	eachLedger(t, func(t *testing.T, l *ledger, _ *clock) {
-		accept(t, t.Context(), l, false, testEvent("a", 1))
+		accept(t, t.Context(), l, 1, testEvent("a", 1))
 		require.NoError(t, l.end(t.Context(), testKey), "nothing happens to an endpoint that works")
 		require.NoError(t, l.db.Update(t.Context(), func(tx *store.Tx) error {
 			_, err := tx.Exec(t.Context(), `UPDATE relay_endpoints SET disabled = 'gone'`)
@@ -326,7 +326,7 @@ func TestDeliveryWrittenWhileTheEndpointIsDisabled(t *testing.T) {
 // A resend while the delivery is being tried does not make a second try beside it.
 func TestResendInMidAttempt(t *testing.T) {
 	eachLedger(t, func(t *testing.T, l *ledger, c *clock) {
-		accept(t, t.Context(), l, false, testEvent("e", 1), testEvent("e", 2))
+		accept(t, t.Context(), l, 1, testEvent("e", 1), testEvent("e", 2))
 		a := claimOne(t, l)
 		request := ResendRequest{Customer: "demo", Delivery: a.delivery}
 		require.NoError(t, l.resend(t.Context(), request, func(endpointKey) bool { return true }))
@@ -365,7 +365,7 @@ func TestFailingEndpointGetsOnePlace(t *testing.T) {
 // What the old address answers is not held against the new one.
 func TestGoneFromAnOldAddress(t *testing.T) {
 	eachLedger(t, func(t *testing.T, l *ledger, _ *clock) {
-		accept(t, t.Context(), l, false, testEvent("a", 1), testEvent("b", 1))
+		accept(t, t.Context(), l, 1, testEvent("a", 1), testEvent("b", 1))
 		attempts, err := l.claim(t.Context(), testKey, 2)
 		require.NoError(t, err)
 		require.Len(t, attempts, 2)
@@ -406,11 +406,11 @@ func TestPause(t *testing.T) {
 
 func TestPurge(t *testing.T) {
 	eachLedger(t, func(t *testing.T, l *ledger, c *clock) {
-		accept(t, t.Context(), l, false, testEvent("old", 1))
+		accept(t, t.Context(), l, 1, testEvent("old", 1))
 		completed(t, l, claimOne(t, l), accepted)
-		accept(t, t.Context(), l, false, testEvent("waiting", 1))
+		accept(t, t.Context(), l, 1, testEvent("waiting", 1))
 		c.advance(l.cfg.Retention + time.Second)
-		accept(t, t.Context(), l, false, testEvent("new", 1))
+		accept(t, t.Context(), l, 1, testEvent("new", 1))
 		require.NoError(t, l.purge(t.Context()))
 		list, err := l.list(t.Context(), ListRequest{Customer: "demo", Limit: 10})
 		require.NoError(t, err)
@@ -488,7 +488,7 @@ type machine struct {
 func (m *machine) accept(t *rapid.T) {
 	envelope := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "envelope")
 	m.next[envelope]++
-	accept(t, m.ctx, m.ledgers[0], false, testEvent(envelope, m.next[envelope]))
+	accept(t, m.ctx, m.ledgers[0], 1, testEvent(envelope, m.next[envelope]))
 }
 
 func (m *machine) claim(t *rapid.T) {

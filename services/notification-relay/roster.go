@@ -79,6 +79,13 @@ func (r *roster) get(key endpointKey) (subscription, bool) {
 	return s, ok
 }
 
+// any says whether a customer has a subscription at all.
+func (r *roster) any(customer string) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.byCustomer[customer]) > 0
+}
+
 // matching lists the subscriptions that want an event.
 func (r *roster) matching(ev event) []subscription {
 	r.mu.RLock()

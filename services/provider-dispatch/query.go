@@ -49,9 +49,13 @@ func (s *Service) Status(ctx context.Context, q handover.EnvelopeQuery) (contrac
 	return contract.Status{EnveExtID: e.ExternalID, Status: status, Name: status.Long()}, nil
 }
 
-// journalBytes bounds one answer: half of what NATS servers carry by default, for hashes
-// grow by a third in JSON.
-const journalBytes = 512 << 10
+const (
+	// journalBytes bounds one answer: half of what NATS servers carry by default, for hashes
+	// grow by a third in JSON.
+	journalBytes = 512 << 10
+	// journalEntries bounds what is read for one answer: an entry can have hundreds of KB.
+	journalEntries = 100
+)
 
 // Journal tells what happened to an envelope.
 func (s *Service) Journal(ctx context.Context, q handover.JournalQuery) (handover.Journal, error) {
@@ -64,11 +68,15 @@ func (s *Service) Journal(ctx context.Context, q handover.JournalQuery) (handove
 	if err != nil {
 		return handover.Journal{}, err
 	}
-	entries, err := journal.Read(ctx, s.db, e.ID, q.After)
+	limit := journalEntries
+	if q.Limit > 0 {
+		limit = min(limit, q.Limit)
+	}
+	entries, err := journal.Read(ctx, s.db, e.ID, q.After, limit+1) // one more tells that there is more
 	if err != nil {
 		return handover.Journal{}, err
 	}
-	return page(e.ID, entries, q.Limit), nil
+	return page(e.ID, entries, limit), nil
 }
 
 // page is what one answer carries of the entries: at least one, if there is any.

@@ -126,7 +126,7 @@ func (r *rig) quiet(t *testing.T) {
 // journal reads the entries of a chain and checks it.
 func (r *rig) journal(t *testing.T, chain string) []journal.Entry {
 	t.Helper()
-	entries, err := journal.Read(t.Context(), r.db, chain, 0)
+	entries, err := journal.Read(t.Context(), r.db, chain, 0, 1000)
 	require.NoError(t, err)
 	require.NoError(t, journal.Verify(entries))
 	return entries

@@ -11,8 +11,8 @@ import (
 	"signbus.dev/services/signature-book/pages"
 )
 
-// The rules of one-time codes. Five tries at a million codes, and then a pause of a
-// quarter of an hour, make guessing a matter of decades.
+// The rules of one-time codes. Five tries at a million codes in a quarter of an hour,
+// however many codes are asked for in it, make guessing a matter of years.
 const (
 	codeLife  = 10 * time.Minute
 	codeTries = 5
@@ -85,7 +85,7 @@ func (c *oneTimeCode) draw(s *secrets, assignment string, now time.Time) (string
 		return "", &pages.TooSoonError{Until: next}
 	}
 	if end := c.windowAt.Add(codeWindow); !now.Before(end) {
-		c.windowAt, c.sent = now, 0
+		c.windowAt, c.sent, c.triesLeft = now, 0, codeTries
 	} else if c.sent >= codesInWindow {
 		return "", &pages.TooSoonError{Until: end}
 	}
@@ -96,7 +96,7 @@ func (c *oneTimeCode) draw(s *secrets, assignment string, now time.Time) (string
 	c.salt = make([]byte, 16)
 	_, _ = rand.Read(c.salt) // never fails
 	c.hash = s.hashCode(c.salt, assignment, code)
-	c.expiresAt, c.triesLeft = now.Add(codeLife), codeTries
+	c.expiresAt = now.Add(codeLife)
 	c.sent++
 	c.sentAt = now
 	return code, nil

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"signbus.dev/pkg/blob"
@@ -31,9 +34,14 @@ type result struct {
 }
 
 // passing says whether an error is expected to go away by itself: what is outside of this
-// process cannot be reached.
+// process cannot be reached, or the disk is full. A signer has agreed by now, so waiting
+// is right and failing his envelope is not.
 func passing(err error) bool {
-	return errors.Is(err, tsp.ErrUnavailable) || errors.Is(err, store.ErrUnavailable)
+	var (
+		path *fs.PathError
+		link *os.LinkError
+	)
+	return errors.Is(err, tsp.ErrUnavailable) || errors.Is(err, store.ErrUnavailable) || errors.As(err, &path) || errors.As(err, &link)
 }
 
 // refusals are the errors that the same job will always meet, with what to tell. None of
@@ -68,6 +76,7 @@ var (
 	errNoTimestamp     = errors.New("no time-stamp authority")
 	errLevel           = errors.New("unknown signature level")
 	errUnknownDocument = errors.New("unknown document")
+	errPanicked        = errors.New("signing panicked")
 )
 
 // sign makes the signatures of an assignment: one for each action that changes a
@@ -275,11 +284,7 @@ func (one *signer) write(ctx context.Context, in blob.Reader, want string, p pad
 	}
 	done := make(chan answer, 1)
 	go func() {
-		check := &prefixDigest{left: in.Size(), digest: sha256.New()}
-		made, err := pades.Sign(ctx, in, in.Size(), io.MultiWriter(writer, check), p)
-		if err == nil && check.sum() != want {
-			err = fmt.Errorf("sign blob %s: %w", want, blob.ErrCorrupt)
-		}
+		made, err := one.signTo(ctx, writer, in, want, p)
 		writer.CloseWithError(err)
 		done <- answer{made, err}
 	}()
@@ -297,6 +302,23 @@ func (one *signer) write(ctx context.Context, in blob.Reader, want string, p pad
 			fmt.Errorf("sign blob %s: %w", want, blob.ErrCorrupt), one.Blobs.Remove(context.WithoutCancel(ctx), one.scope, ref.SHA256))
 	}
 	return signed.result, ref, nil
+}
+
+// signTo writes in with its signature to w. A panic is the failure of this one job: in a
+// goroutine of its own it would end the process, and again each time the job comes back.
+func (one *signer) signTo(ctx context.Context, w io.Writer, in blob.Reader, want string, p pades.Params) (made pades.Result, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			one.Log.Error("signing panicked", "assignment", one.job.Assignment, "panic", r, "stack", string(debug.Stack()))
+			err = fmt.Errorf("sign blob %s: %w", want, errPanicked)
+		}
+	}()
+	check := &prefixDigest{left: in.Size(), digest: sha256.New()}
+	made, err = pades.Sign(ctx, in, in.Size(), io.MultiWriter(w, check), p)
+	if err == nil && check.sum() != want {
+		err = fmt.Errorf("sign blob %s: %w", want, blob.ErrCorrupt)
+	}
+	return made, err
 }
 
 // prefixDigest digests the first bytes written to it: those of the original.

@@ -6,9 +6,13 @@ import (
 	"crypto"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
+	"os"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -292,6 +296,34 @@ func TestFullDiskIsAnErrorAndNotARefusal(t *testing.T) {
 	j.TaskKind = handover.AutoSign
 	_, err := b.sign(t.Context(), grant(j, 1))
 	require.ErrorIs(t, err, errDisk)
+}
+
+// A disk that is full for a while must not fail what people have agreed to.
+func TestFullDiskIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{
+		&fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, &os.LinkError{Op: "rename", Old: "x", New: "y", Err: syscall.EIO},
+	} {
+		require.True(t, passing(fmt.Errorf("put blob: %w", err)), "%v", err)
+	}
+	for _, err := range []error{blob.ErrCorrupt, blob.ErrNotFound, errPanicked} {
+		require.False(t, passing(err), "%v", err)
+	}
+}
+
+// A panic of the signer once ended the process, and again each time the job came back.
+func TestAPanicOfTheSignerFailsItsJobOnly(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, storetest.Open(t, storetest.SQLite(t)), nil)
+	d := b.keep("D1", sample())
+	b.stop()
+	before := b.blobNames()
+	b.Timestamp = func(context.Context, []byte) ([]byte, error) { panic("nobody foresaw this") }
+	j := job("a1", d)
+	j.TaskKind, j.SignatureLevel = handover.AutoSign, contract.LevelBT
+	_, err := b.sign(t.Context(), grant(j, 1))
+	require.ErrorIs(t, err, errPanicked)
+	require.Equal(t, before, b.blobNames(), "bytes are left behind")
 }
 
 func TestDocumentOfADeletedEnvelopeIsGone(t *testing.T) {

@@ -73,7 +73,8 @@ func testRoundTrip(t *testing.T, s blob.Store) {
 }
 
 func testTwice(t *testing.T, s blob.Store) {
-	require.Equal(t, put(t, s, scope, "abc"), put(t, s, scope, "abc"))
+	first := put(t, s, scope, "abc")
+	require.Equal(t, first, put(t, s, scope, "abc"))
 	refs, err := s.List(t.Context(), scope)
 	require.NoError(t, err)
 	require.Len(t, refs, 1)

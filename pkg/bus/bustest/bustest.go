@@ -5,7 +5,6 @@ package bustest
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -37,7 +36,7 @@ func Start(t testing.TB) *Bus {
 // StartIn is [Start] on a folder that may hold streams already.
 func StartIn(t testing.TB, dir string) *Bus {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	srv, err := embednats.Start(t.Context(), embednats.Options{Listen: "127.0.0.1:0", Dir: dir, Log: log})
 	require.NoError(t, err)
 	t.Cleanup(srv.Stop)

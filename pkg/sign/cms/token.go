@@ -178,7 +178,7 @@ func readAccuracy(body cryptobyte.String) (time.Duration, bool) {
 		return 0, false
 	}
 	for i, out := range []*int64{&millis, &micros} {
-		tag := cbasn1.Tag(i).ContextSpecific() //nolint:gosec // i is 0 or 1.
+		tag := cbasn1.Tag(i).ContextSpecific()
 		if body.PeekASN1Tag(tag) && !body.ReadASN1Int64WithTag(out, tag) {
 			return 0, false
 		}

@@ -3,7 +3,7 @@ package cms
 import (
 	"bytes"
 	"crypto"
-	_ "crypto/sha1" // Only to match the certificate named by a first-version signing-certificate attribute.
+	_ "crypto/sha1" //nolint:gosec // Only to match the certificate named by a first-version signing-certificate attribute.
 	"crypto/subtle"
 	"crypto/x509"
 	"encoding/asn1"

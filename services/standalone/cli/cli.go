@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +59,7 @@ func Main(ctx context.Context, args, environ []string, out, errs io.Writer) int 
 	root.SetOut(out)
 	root.SetErr(errs)
 	err := root.ExecuteContext(ctx)
+	a.json = a.json || slices.Contains(args, "--json") // the command line may be wrong before its flags are read
 	var (
 		usage  usageError
 		failed failedError
