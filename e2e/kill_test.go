@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"flag"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -30,13 +31,16 @@ const (
 	killEvents = 5
 )
 
+// seed chooses the moments and the victims.
+var seed = flag.Uint64("seed", 4711, "seed of the test that kills processes")
+
 // TestNothingIsLost kills processes at random moments while envelopes are inserted,
 // signed and notified. Whatever was accepted comes to its end, exactly once.
 func TestNothingIsLost(t *testing.T) {
 	for i, s := range []shape{shapes[0], shapes[2]} {
 		t.Run(s.name, func(t *testing.T) {
 			b := s.start(t)
-			k := &killing{b: b, random: rand.New(rand.NewPCG(4711, uint64(i))), receiver: b.receive(t, "structured", nil)}
+			k := &killing{b: b, random: rand.New(rand.NewPCG(*seed, uint64(i))), receiver: b.receive(t, "structured", nil)}
 			k.run(t)
 		})
 	}
@@ -135,9 +139,10 @@ func (k *killing) kill(t *testing.T, deadline time.Time) {
 		points = append(points, k.random.IntN(total*9/10))
 	}
 	slices.Sort(points)
+	victims := k.random.Perm(len(k.b.processes)) // everyone has his turn
 	for n, point := range points {
 		until(t, time.Until(deadline), "the progress goes on to "+itoa(point), func() bool { return k.progress(t) >= point })
-		victim := k.b.processes[k.random.IntN(len(k.b.processes))]
+		victim := k.b.processes[victims[n%len(victims)]]
 		t.Logf("kill %d at %d of %d: %s", n+1, k.progress(t), total, victim.name)
 		victim.kill()
 		victim.start(t)

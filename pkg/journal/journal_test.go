@@ -67,6 +67,19 @@ func TestEventsComeOutInOrderAndVerify(t *testing.T) {
 	})
 }
 
+func TestAChainIsReadInParts(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		j := open(t, db, bustest.Start(t))
+		appendEvents(t, db, j, event("a", 0), event("a", 1), event("a", 2), event("a", 3))
+		entries, err := journal.Read(t.Context(), db, "a", 1, 2)
+		require.NoError(t, err)
+		require.Len(t, entries, 2)
+		require.EqualValues(t, 2, entries[0].Sequence)
+		require.EqualValues(t, 3, entries[1].Sequence)
+	})
+}
+
 func TestTamperingIsSeen(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {

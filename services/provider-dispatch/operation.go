@@ -56,15 +56,19 @@ func (s *Service) refused(ctx context.Context, tx *store.Tx, op handover.Operati
 	if err := s.journal.Append(ctx, tx, done(journal.OperationChain(op.Key), op, code, message)); err != nil {
 		return nil, err
 	}
-	facts := []fact{s.operationDone(op, "", code)}
+	return []fact{s.operationDone(op, "", code)}, s.discard(ctx, tx, op, envelopeID)
+}
+
+// discard discards what an operation that failed brought along under envelopeID, if
+// anything. Fail safe: documents of an envelope that was inserted never are, whoever asks.
+func (s *Service) discard(ctx context.Context, tx *store.Tx, op handover.Operation, envelopeID string) error {
 	if envelopeID == "" {
-		return facts, nil
+		return nil
 	}
-	// Fail safe: documents of an envelope that was inserted are never discarded, whoever asks.
 	inserted, err := exists(ctx, tx, envelopeID)
 	if err != nil || inserted {
-		return facts, err
+		return err
 	}
-	return facts, s.send(ctx, tx, subjects.WorkDiscard, envelopeID,
+	return s.send(ctx, tx, subjects.WorkDiscard, envelopeID,
 		handover.Discard{OperationKey: op.Key, Customer: op.Customer, EnvelopeID: envelopeID})
 }

@@ -130,6 +130,23 @@ func TestDocumentsOfAnInsertedEnvelopeAreNeverDiscarded(t *testing.T) {
 	})
 }
 
+// A dead letter of a stage before that is handed over again brings documents along for an
+// operation that was given up; they once stayed for ever.
+func TestDocumentsOfARedrivenOperationAreDiscarded(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		r := newRig(t, db)
+		redriven := r.resolved("e1", "E-1", human(1, anna))
+		r.give(t, refuse(handover.Refusal{Operation: redriven.Operation, Code: contract.CodeError, Message: "given up"}))
+		r.quiet(t)
+		r.give(t, start(redriven))
+		r.quiet(t)
+		require.Equal(t, 1, r.ends(t, "op-e1"))
+		_, discards := r.neighbour.kept()
+		require.Equal(t, []handover.Discard{{OperationKey: redriven.Operation.Key, Customer: "demo", EnvelopeID: "e1"}}, discards)
+	})
+}
+
 func TestPoisonEndsItsOperationWithAnError(t *testing.T) {
 	t.Parallel()
 	broken := func(operation handover.Operation) map[string]any {

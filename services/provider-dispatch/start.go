@@ -25,8 +25,11 @@ const maxAssignments = 1000
 func (s *Service) start(ctx context.Context, tx *store.Tx, r *handover.Resolved) ([]fact, error) {
 	op := r.Operation
 	first, err := s.end(ctx, tx, op)
-	if err != nil || !first {
+	if err != nil {
 		return nil, err
+	}
+	if !first { // a dead letter of a stage before, handed over again after the operation was given up
+		return nil, s.discard(ctx, tx, op, r.EnvelopeID)
 	}
 	e, result, err := s.insert(ctx, tx, r)
 	if refusal, ok := errors.AsType[*contract.Error](err); ok {
