@@ -64,7 +64,7 @@ test-unit: ## The tests of the module, with the race detector where that is affo
 .PHONY: test-e2e
 test-e2e: build ## The black-box tests on the built binaries, in all three shapes
 	@echo '== end-to-end tests'
-	@cd e2e && $(GO) test -timeout 45m $(TESTFLAGS) ./...
+	@cd e2e && SIGNBUS_E2E_BIN=$(CURDIR)/bin $(GO) test -timeout 45m $(TESTFLAGS) ./...
 
 .PHONY: lint
 lint: $(GOLANGCI) ## The linters, the same as in CI

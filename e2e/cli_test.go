@@ -29,16 +29,22 @@ func (b *bus) signbus(t testing.TB, args ...string) said {
 // try is signbus for commands that may fail.
 func (b *bus) try(t testing.TB, args ...string) said {
 	t.Helper()
+	return b.begin(t, args...)()
+}
+
+// begin starts a command; what it returns waits for its end.
+func (b *bus) begin(t testing.TB, args ...string) func() said {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program(t, "signbus"), args...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = []string{"SIGNBUS_CLIENT_URL=" + b.api, "SIGNBUS_CLIENT_NATS=" + b.natsURL, "TZ=UTC"}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	if cmd.ProcessState == nil {
-		require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	return func() said {
+		_ = cmd.Wait() // the code tells
+		return said{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
 	}
-	return said{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
 }
 
 // lines reads what --json prints: one value a line.
@@ -86,15 +92,12 @@ func testCommandLine(t *testing.T, b *bus) {
 // testSendAndWatch is the example of the help text, with the two people at work.
 func testSendAndWatch(t *testing.T, b *bus, file string) {
 	extID := newID("cli")
-	signed := make(chan struct{})
-	go func() {
-		defer close(signed)
-		b.visitor(t, extID, "anna").sign(t)
-		b.visitor(t, extID, "bruno").sign(t)
-	}()
 	folder := t.TempDir()
-	s := b.signbus(t, "send", file, "--sign", "anna", "--then", "bruno", "--watch", "--id", extID, "--output", folder)
-	<-signed
+	watched := b.begin(t, "send", file, "--sign", "anna", "--then", "bruno", "--watch", "--id", extID, "--output", folder)
+	b.visitor(t, extID, "anna").sign(t)
+	b.visitor(t, extID, "bruno").sign(t)
+	s := watched()
+	require.Zero(t, s.code, s.errs)
 	for _, words := range []string{"operation.done", "envelope.sent", "step 1 is done", "step 2 is done", "envelope.process.ended", "2 signature(s)"} {
 		require.Contains(t, s.out, words)
 	}

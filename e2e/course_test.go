@@ -2,11 +2,11 @@ package e2e
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -225,7 +225,7 @@ func testPlaces(t *testing.T, b *bus) {
 		}
 		require.Equalf(t, place.pages, marked, "%s", name)
 		if name == "coordinates" {
-			require.Regexp(t, regexp.MustCompile(`/Rect\s*\[\s*100 100 300 160\s*\]`), string(signed))
+			require.Regexp(t, `/Rect\s*\[\s*100 100 300 160\s*\]`, string(signed))
 		}
 	}
 }
@@ -292,9 +292,7 @@ func testWrongCode(t *testing.T, b *bus) {
 	consent := anna.open(t, anna.url).form(t, "/consent")
 	p := anna.send(t, consent)
 	require.Equal(t, http.StatusUnprocessableEntity, p.status, "nothing is ticked")
-	for name, values := range consent.ticks {
-		consent.fields[name] = values
-	}
+	maps.Copy(consent.fields, consent.ticks)
 	confirm := anna.send(t, consent).form(t, "/confirm")
 	right := anna.code(t)
 	wrong := []byte(right)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,8 +38,12 @@ func run(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(bin)) }()
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X signbus.dev/pkg/service.Version=e2e",
-		"-o", bin+string(filepath.Separator), "./services/...")
+	version, err := exec.Command("git", "describe", "--tags", "--always").Output()
+	if err != nil {
+		version = []byte("dev")
+	}
+	build := exec.Command("go", "build", "-trimpath", "-o", bin+string(filepath.Separator),
+		"-ldflags", "-s -w -X signbus.dev/pkg/service.Version="+strings.TrimSpace(string(version)), "./services/...")
 	build.Dir, build.Stderr = "..", os.Stderr
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if err := build.Run(); err != nil {

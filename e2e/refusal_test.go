@@ -257,12 +257,10 @@ func testDead(t *testing.T, b *bus) {
 
 	letters := func() []deadLetter {
 		var list []deadLetter
-		for _, line := range strings.Split(strings.TrimSpace(b.signbus(t, "dead", "list", "--json").out), "\n") {
+		for line := range strings.Lines(b.signbus(t, "dead", "list", "--json").out) {
 			var letter deadLetter
-			if line != "" {
-				require.NoError(t, json.Unmarshal([]byte(line), &letter))
-				list = append(list, letter)
-			}
+			require.NoError(t, json.Unmarshal([]byte(line), &letter))
+			list = append(list, letter)
 		}
 		return list
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"sync/atomic"
@@ -177,9 +178,7 @@ func (b *bus) ask(t testing.TB, method, path string, payload any) answer {
 func (b *bus) command(t testing.TB, extID, verb string, more object) answer {
 	t.Helper()
 	body := object{"customerCode": customerCode, "usrExtId": "segr", "enveExtId": extID}
-	for key, value := range more {
-		body[key] = value
-	}
+	maps.Copy(body, more)
 	return call(t, http.MethodPost, b.api+direct+"/envelopes/"+extID+"/"+verb, body)
 }
 

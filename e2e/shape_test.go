@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -118,25 +119,13 @@ func (b *bus) connect(t *testing.T) {
 	b.trail = follow(t, b.js)
 }
 
-// stop stops the bus in reverse order. Its processes stop together, as on a cluster.
+// stop stops the bus in reverse order.
 func (b *bus) stop(t *testing.T) {
 	t.Helper()
 	if t.Failed() {
 		return // what is left is killed
 	}
-	for i := len(b.processes) - 1; i >= 0; i-- {
-		b.processes[i].stop(t)
+	for _, p := range slices.Backward(b.processes) {
+		p.stop(t)
 	}
-}
-
-// process returns a process of the bus.
-func (b *bus) process(t testing.TB, name string) *process {
-	t.Helper()
-	for _, p := range b.processes {
-		if p.name == name {
-			return p
-		}
-	}
-	require.FailNow(t, "no process "+name)
-	return nil
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -149,9 +150,7 @@ func (s *signer) confirm(t testing.TB) {
 	p := s.open(t, s.url)
 	require.Equal(t, http.StatusOK, p.status)
 	consent := p.form(t, "/consent")
-	for name, values := range consent.ticks {
-		consent.fields[name] = values
-	}
+	maps.Copy(consent.fields, consent.ticks)
 	p = s.send(t, consent)
 	require.Equalf(t, http.StatusOK, p.status, "%s", p.text)
 	require.Truef(t, strings.HasSuffix(p.path, "/code"), "%s: %s", p.path, p.text)

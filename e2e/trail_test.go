@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -179,12 +180,7 @@ func of(extID string, types ...string) func(event) bool {
 		if e.ExternalID != extID {
 			return false
 		}
-		for _, name := range types {
-			if e.Type == name {
-				return true
-			}
-		}
-		return len(types) == 0
+		return len(types) == 0 || slices.Contains(types, e.Type)
 	}
 }
 

@@ -78,6 +78,9 @@ const (
 	defaultMaxAttempts = 8
 	// ackWait is how long JetStream waits for a sign of life before it delivers again.
 	ackWait = 10 * time.Second
+	// pullBytes bounds what one stage has on its way from the server; a single message
+	// may be as large as max_payload.
+	pullBytes = 32 << 20
 	// prepareAtOnce bounds the parallel Prepare calls of one batch.
 	prepareAtOnce = 8
 )
@@ -126,12 +129,13 @@ func (s *Stage) consume(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("create consumer %s: %w", s.Name, err)
 	}
-	iter, err := consumer.Messages(jetstream.PullMaxMessages(2*s.Batch), jetstream.PullExpiry(30*time.Second))
+	iter, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(s.Batch, pullBytes), jetstream.PullExpiry(30*time.Second))
 	if err != nil {
 		return fmt.Errorf("pull from %s: %w", s.Stream, err)
 	}
-	msgs := make(chan jetstream.Msg, 2*s.Batch)
+	msgs, held := make(chan jetstream.Msg, s.Batch), newHeld()
 	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error { held.beat(groupCtx); return nil })
 	group.Go(func() error { <-groupCtx.Done(); iter.Stop(); return nil })
 	group.Go(func() error {
 		defer close(msgs)
@@ -140,6 +144,7 @@ func (s *Stage) consume(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			held.add(msg)
 			select {
 			case msgs <- msg:
 			case <-groupCtx.Done():
@@ -154,7 +159,9 @@ func (s *Stage) consume(ctx context.Context) error {
 				continue
 			}
 			// A batch that has begun is finished: ctx's end only stops taking more.
-			s.process(context.WithoutCancel(ctx), gather(msg, msgs, s.Batch))
+			batch := gather(msg, msgs, s.Batch)
+			s.process(context.WithoutCancel(ctx), batch)
+			held.remove(batch)
 		}
 		return errors.New("message iterator ended")
 	})
@@ -206,8 +213,6 @@ func (s *Stage) process(ctx context.Context, batch []jetstream.Msg) {
 	if len(items) == 0 {
 		return
 	}
-	stop := heartbeat(ctx, batch)
-	defer stop()
 	if s.Prepare != nil {
 		if items = s.fresh(ctx, items); len(items) == 0 {
 			return
@@ -268,27 +273,44 @@ func incoming(msg jetstream.Msg) (*Incoming, error) {
 	return in, nil
 }
 
-// heartbeat keeps JetStream from delivering a batch again while it is worked on.
-func heartbeat(ctx context.Context, batch []jetstream.Msg) (stop func()) {
-	done := make(chan struct{})
-	var wait sync.WaitGroup
-	wait.Go(func() {
-		ticker := time.NewTicker(ackWait / 3)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				for _, msg := range batch {
-					_ = msg.InProgress()
-				}
-			}
+// held are the messages in hand. JetStream is told now and then that they are, so that it
+// does not deliver them again while they wait for a batch or are worked on.
+type held struct {
+	mutex sync.Mutex
+	msgs  map[jetstream.Msg]struct{}
+}
+
+func newHeld() *held { return &held{msgs: map[jetstream.Msg]struct{}{}} }
+
+func (h *held) add(msg jetstream.Msg) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	h.msgs[msg] = struct{}{}
+}
+
+func (h *held) remove(batch []jetstream.Msg) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	for _, msg := range batch {
+		delete(h.msgs, msg)
+	}
+}
+
+func (h *held) beat(ctx context.Context) {
+	ticker := time.NewTicker(ackWait / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
 		}
-	})
-	return func() { close(done); wait.Wait() }
+		h.mutex.Lock()
+		for msg := range h.msgs {
+			_ = msg.InProgress()
+		}
+		h.mutex.Unlock()
+	}
 }
 
 func (s *Stage) prepare(items []*item) {

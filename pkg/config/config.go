@@ -133,13 +133,14 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("configuration: "+format, args...))
 		}
 	}
-	_, _, err := net.SplitHostPort(c.HTTP)
+	host, _, err := net.SplitHostPort(c.HTTP)
 	problem(err == nil, "SIGNBUS_HTTP: %q is not host:port", c.HTTP)
+	problem(!c.Dev || err != nil || loopback(host),
+		"SIGNBUS_HTTP: development mode shows mails and codes to whoever asks, so it listens on loopback only, not on %q", host)
 	if !c.OutsideNATS() {
 		host, _, err := net.SplitHostPort(c.NATS)
 		problem(err == nil, "SIGNBUS_NATS: %q is neither host:port nor a nats:// address", c.NATS)
-		ip, ipErr := netip.ParseAddr(host)
-		problem(!c.Dev || host == "localhost" || (ipErr == nil && ip.IsLoopback()),
+		problem(!c.Dev || loopback(host),
 			"SIGNBUS_NATS: development mode has no authentication, so it listens on loopback only, not on %q", host)
 	}
 	problem(c.Replicas >= 1 && c.Replicas <= 5, "SIGNBUS_NATS_REPLICAS: %d is not between 1 and 5", c.Replicas)
@@ -163,6 +164,11 @@ func (c *Config) Validate() error {
 		problem(pause > 0, "SIGNBUS_WEBHOOK_SCHEDULE: pauses must be positive")
 	}
 	return errors.Join(errs...)
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || (err == nil && ip.IsLoopback())
 }
 
 // OutsideNATS says whether NATS names a server outside of the process.

@@ -6,9 +6,6 @@ const (
 	HeaderOperationID = "Signbus-Operation-Id"
 	// HeaderEnvelope carries the bus's own id of the envelope, by which stages group.
 	HeaderEnvelope = "Signbus-Envelope"
-	// HeaderPayloadDigest carries the SHA-256 of the accepted payload, so that the same
-	// operation id with another payload is told apart without reading it.
-	HeaderPayloadDigest = "Signbus-Payload-Digest"
 	// HeaderTraceParent carries the W3C trace context.
 	HeaderTraceParent = "traceparent"
 	// HeaderTraceState carries vendor data of the W3C trace context.

@@ -2,12 +2,9 @@ package intake
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"net/http"
 
@@ -27,13 +24,17 @@ type request struct {
 	customer   handover.Customer
 	system     string
 	externalID string
-	// payload is what goes on the queue; digest is that of what the caller sent.
+	// payload is what goes on the queue.
 	payload []byte
-	digest  string
 	// operationID is the caller's; empty when he chose none.
 	operationID string
 	// staged is where the documents of the body are; nil when they are in the payload.
 	staged *blob.Scope
+}
+
+// digest tells the same request from another one.
+func (r *request) digest() string {
+	return payloadDigest(string(r.command), r.system, r.payload)
 }
 
 const (
@@ -53,8 +54,6 @@ const uploadPrefix = "up-"
 // body is an HTTP body for the queue.
 type body struct {
 	payload []byte
-	// digest is that of what was sent.
-	digest string
 	// staged is where its documents are; nil when they are in the payload.
 	staged *blob.Scope
 }
@@ -63,7 +62,7 @@ type body struct {
 func (s *Service) readBody(w http.ResponseWriter, r *http.Request) (body, error) {
 	in := newBodyReader(w, r, min(maxRest, s.MaxBody))
 	payload, err := io.ReadAll(in)
-	return body{payload: payload, digest: in.digest()}, in.problem(err)
+	return body{payload: payload}, in.problem(err)
 }
 
 // readDocuments reads a body of at most MaxBody bytes. What it leaves in the blob store
@@ -85,35 +84,28 @@ func (s *Service) readDocuments(ctx context.Context, w http.ResponseWriter, r *h
 	} else {
 		err = &http.MaxBytesError{Limit: s.MaxBody}
 	}
-	b.digest = in.digest()
 	return b, in.problem(err)
 }
 
-// bodyReader reads a bounded body, takes its digest and remembers why it could not be
-// read on, so that a fault of the caller is told from one of the bus.
+// bodyReader reads a bounded body and remembers why it could not be read on, so that a
+// fault of the caller is told from one of the bus.
 type bodyReader struct {
 	in     io.Reader
 	limit  int64
-	sum    hash.Hash
 	failed error
 }
 
 func newBodyReader(w http.ResponseWriter, r *http.Request, limit int64) *bodyReader {
-	sum := sha256.New()
-	fmt.Fprintf(sum, "%s\x00%s\x00", r.Method, r.URL.Path)
-	return &bodyReader{in: http.MaxBytesReader(w, r.Body, limit), limit: limit, sum: sum}
+	return &bodyReader{in: http.MaxBytesReader(w, r.Body, limit), limit: limit}
 }
 
 func (b *bodyReader) Read(p []byte) (int, error) {
 	n, err := b.in.Read(p)
-	b.sum.Write(p[:n])
 	if err != nil && !errors.Is(err, io.EOF) {
 		b.failed = err
 	}
 	return n, err
 }
-
-func (b *bodyReader) digest() string { return hex.EncodeToString(b.sum.Sum(nil)) }
 
 // problem says in plain words why the body could not be read.
 func (b *bodyReader) problem(err error) error {
@@ -197,7 +189,7 @@ func (s *Service) readInsert(w http.ResponseWriter, r *http.Request) (req reques
 	}
 	return request{
 		command: contract.CommandInsertEnvelope, customer: customer, system: in.ExternalSystemCode,
-		externalID: in.Envelope.ExternalID, payload: b.payload, digest: b.digest,
+		externalID: in.Envelope.ExternalID, payload: b.payload,
 		operationID: r.Header.Get("Idempotency-Key"), staged: b.staged,
 	}, nil
 }
@@ -229,7 +221,7 @@ func (s *Service) readCommand(w http.ResponseWriter, r *http.Request, command co
 	}
 	return request{
 		command: command, customer: customer, system: customer.Systems[0], externalID: r.PathValue("extId"),
-		payload: data, digest: b.digest, operationID: r.Header.Get("Idempotency-Key"),
+		payload: data, operationID: r.Header.Get("Idempotency-Key"),
 	}, nil
 }
 
@@ -250,12 +242,9 @@ func (s *Service) accept(ctx context.Context, req *request) (done *contract.Outc
 	if err != nil {
 		return nil, err
 	}
-	header := nats.Header{
-		subjects.HeaderOperationID:   {req.operationID},
-		subjects.HeaderPayloadDigest: {req.digest},
-	}
+	header := nats.Header{subjects.HeaderOperationID: {req.operationID}}
 	bus.Inject(ctx, header)
-	id := req.operationID + ":" + req.digest
+	id := req.operationID + ":" + req.digest()
 	if req.staged != nil { // a repetition must come through, so that its documents are removed
 		id += ":" + req.staged.ID
 	}
@@ -279,7 +268,7 @@ func (s *Service) before(ctx context.Context, req *request) (*operation, error) 
 		return nil, nil //nolint:nilnil // none
 	case err != nil:
 		return nil, err
-	case o.Digest != req.digest:
+	case o.Digest != req.digest():
 		return nil, reused()
 	}
 	return &o, nil

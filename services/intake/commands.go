@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -71,19 +72,24 @@ func (s *Service) prepare(ctx context.Context, m *bus.Incoming) (any, error) {
 	return s.prepareCommand(a, m.Data), nil
 }
 
+var errNoCustomer = errors.New("the subject names no customer that exists")
+
+// strangerAttempts is how often a message of a customer that nobody knows is looked at,
+// over about a second, before it is given up.
+const strangerAttempts = 5
+
 // identify names the operation. The ids that it gives are made of the message's place
 // and time in the stream, so that a redelivery gets the same.
 func (s *Service) identify(m *bus.Incoming) (*accepted, handover.Customer, error) {
 	parsed, malformed := subjects.ParseCommand(m.Subject)
 	customer, ok := s.customers.model.Get(parsed.Customer)
+	if !ok && m.Attempt < strangerAttempts {
+		return nil, customer, errNoCustomer // perhaps the directory is about to tell
+	}
 	if !ok {
-		return nil, customer, bus.Reject(errors.New("the subject names no customer that exists"))
+		return nil, customer, bus.Reject(errNoCustomer)
 	}
-	digest := m.Header.Get(subjects.HeaderPayloadDigest)
-	if len(digest) != 2*sha256.Size {
-		sum := sha256.Sum256(m.Data)
-		digest = hex.EncodeToString(sum[:])
-	}
+	digest := payloadDigest(string(parsed.Command), parsed.System, m.Data)
 	id := m.Header.Get(subjects.HeaderOperationID)
 	if !contract.ValidExternalID(id) {
 		id = stableID(m.Time, "operation", m.ID, digest)
@@ -101,6 +107,19 @@ func (s *Service) identify(m *bus.Incoming) (*accepted, handover.Customer, error
 func envelopeID(operationKey string) string {
 	sum := sha256.Sum256([]byte("envelope\x00" + operationKey))
 	return strings.ToLower(ulid.ULID(sum[:16]).String())
+}
+
+// incomingURI begins the uri of a document that came over HTTP with its command.
+var incomingURI = regexp.MustCompile(`blob:` + incomingPrefix + `[0-9a-z]{26}/`)
+
+// payloadDigest tells payloads apart: what is commanded by which system, and all of the
+// payload except where its documents were put down, which differs each time the same
+// request comes over HTTP. The documents' own digests are part of it.
+func payloadDigest(command, system string, payload []byte) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\x00%s\x00", command, system)
+	h.Write(incomingURI.ReplaceAll(payload, []byte("blob:"+incomingPrefix+"/")))
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // operationKey is unique over customer, id and payload.
@@ -306,8 +325,14 @@ func firstOf(err error, validate func() error) error {
 	return validate()
 }
 
+var errOrphan = errors.New("no command has named this envelope yet")
+
+// orphanAttempts is how often a command on an envelope that nobody has inserted is looked
+// at, over 0.3 seconds, before it takes its turn.
+const orphanAttempts = 3
+
 // apply records the operation and hands it over, or lets it wait for its turn.
-func (s *Service) apply(ctx context.Context, tx *store.Tx, _ *bus.Incoming, prepared any) error {
+func (s *Service) apply(ctx context.Context, tx *store.Tx, m *bus.Incoming, prepared any) error {
 	a, _ := prepared.(*accepted)
 	s.forget(ctx, a.used)
 	switch before, err := findOperation(ctx, tx, a.op.Customer, a.op.ID); {
@@ -329,6 +354,16 @@ func (s *Service) apply(ctx context.Context, tx *store.Tx, _ *bus.Incoming, prep
 			return err
 		}
 		return s.send(ctx, tx, subjects.WorkRefuse, a.refusal)
+	}
+	if contract.Command(a.op.Command) != contract.CommandInsertEnvelope && m.Attempt < orphanAttempts {
+		// Its insertion may be on the way: tried again, or in the hands of another process.
+		found, err := knowsEnvelope(ctx, tx, a.op.Customer, a.op.ExternalID)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return bus.Retry(errOrphan)
+		}
 	}
 	s.metrics.accepted.WithLabelValues(a.op.Command).Inc()
 	runs, err := claim(ctx, tx, o)

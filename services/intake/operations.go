@@ -65,6 +65,17 @@ func findOperation(ctx context.Context, q store.Querier, customer, id string) (o
 	return list[0], nil
 }
 
+// knowsEnvelope says whether any operation has named the envelope.
+func knowsEnvelope(ctx context.Context, q store.Querier, customer, externalID string) (bool, error) {
+	var key string
+	err := q.QueryRow(ctx, `SELECT op_key FROM intake_operation WHERE customer = $1 AND external_id = $2 LIMIT 1`,
+		[]any{customer, externalID}, &key)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // insertOperation records a new operation.
 func insertOperation(ctx context.Context, tx *store.Tx, o *operation) error {
 	_, err := tx.Exec(ctx, `INSERT INTO intake_operation (`+operationColumns+`)

@@ -35,6 +35,8 @@ type event struct {
 	externalID string
 	// body is the CloudEvent in the JSON format.
 	body []byte
+	// settled says that no earlier event of the envelope can come any more.
+	settled bool
 }
 
 // readEvent reads a message of the EVENTS stream: a CloudEvent in the binary mode of the

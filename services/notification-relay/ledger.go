@@ -73,8 +73,8 @@ type lane struct {
 	envelope string
 }
 
-// accept writes one delivery for each subscription, once. Unless force is set, it
-// refuses an event whose predecessor in the envelope has not been accepted.
+// accept writes one delivery for each subscription, once. It refuses an event whose
+// predecessor in the envelope has not been accepted and may still come.
 func (l *ledger) accept(ctx context.Context, tx *store.Tx, ev event, subs []subscription, attempt int) error {
 	if err := l.advance(ctx, tx, ev, attempt); err != nil {
 		return err
@@ -96,14 +96,10 @@ func (l *ledger) advance(ctx context.Context, tx *store.Tx, ev event, attempt in
 	var last int64
 	err := tx.QueryRow(ctx, `SELECT sequence FROM relay_envelopes WHERE customer = $1 AND envelope = $2`,
 		[]any{ev.customer, ev.envelope}, &last)
-	wait := maxWaitForPredecessor
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		wait = maxWaitForFirst
-	case err != nil:
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	if ev.sequence > last+1 && attempt < wait {
+	if ev.sequence > last+1 && !ev.settled && attempt < maxWaitForPredecessor {
 		return errOutOfOrder
 	}
 	if ev.sequence <= last {

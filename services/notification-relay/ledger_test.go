@@ -160,16 +160,19 @@ func TestEventsAreAcceptedOnceAndInOrder(t *testing.T) {
 				return l.accept(t.Context(), tx, ev, []subscription{testSub}, attempt)
 			})
 		}
-		require.ErrorIs(t, late(testEvent("e", 2), maxWaitForFirst-1), errOutOfOrder)
+		require.ErrorIs(t, late(testEvent("e", 2), maxWaitForPredecessor-1), errOutOfOrder)
 		accept(t, t.Context(), l, 1, testEvent("e", 1), testEvent("e", 2))
 		accept(t, t.Context(), l, 1, testEvent("e", 2), testEvent("e", 1))
 		require.ErrorIs(t, late(testEvent("e", 5), maxWaitForPredecessor-1), errOutOfOrder)
 		require.NoError(t, late(testEvent("e", 5), maxWaitForPredecessor), "after long waiting the gap is accepted")
+		alone := testEvent("f", 3)
+		alone.settled = true
+		require.NoError(t, late(alone, 1), "what cannot come is not waited for")
 		require.NoError(t, late(testEvent("e", 6), 1))
 		require.NoError(t, late(testEvent("e", 4), 1), "too late for its place, but not lost")
 		list, err := l.list(t.Context(), ListRequest{Customer: "demo", Limit: 10})
 		require.NoError(t, err)
-		require.Len(t, list, 5)
+		require.Len(t, list, 6)
 		var order []int64
 		for range 5 {
 			a := claimOne(t, l)

@@ -141,13 +141,10 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 // maxWaitForPredecessor is after how many deliveries of a message the relay stops waiting
-// for an earlier event of its envelope, about 13 seconds: that one is in the dead letters
-// or was older than the stream keeps.
+// for an earlier event of its envelope: about 13 seconds, in which also a message comes
+// again that a killed process had taken. The wait ends at once when everything before the
+// message in the stream is settled.
 const maxWaitForPredecessor = 8
-
-// maxWaitForFirst is the same for an envelope of which nothing has been seen, about
-// 0.3 seconds: most likely its customer had no subscription until now.
-const maxWaitForFirst = 3
 
 // stage takes the events. Those of customers without a subscription cost nothing.
 func (s *Service) stage() *bus.Stage {
@@ -160,11 +157,12 @@ func (s *Service) stage() *bus.Stage {
 			subject, err := subjects.ParseEvent(m.Subject)
 			return err == nil && !s.roster.any(subject.Customer)
 		},
-		Prepare: func(_ context.Context, m *bus.Incoming) (any, error) {
+		Prepare: func(ctx context.Context, m *bus.Incoming) (any, error) {
 			ev, err := readEvent(m)
 			if err != nil {
 				return nil, bus.Reject(err)
 			}
+			ev.settled = m.Attempt > 1 && s.settled(ctx, m.Sequence)
 			return ev, nil
 		},
 		Apply: func(ctx context.Context, tx *store.Tx, m *bus.Incoming, prepared any) error {
@@ -179,6 +177,15 @@ func (s *Service) stage() *bus.Stage {
 			return err
 		},
 	}
+}
+
+// settled says whether every message before a place in the stream is done with. Then an
+// earlier event of an envelope that has not been seen will not come any more: it was told
+// when the customer had no subscription, is in the dead letters, or was older than the
+// stream keeps.
+func (s *Service) settled(ctx context.Context, sequence uint64) bool {
+	consumer, err := s.opts.JS.Consumer(ctx, subjects.StreamEvents, subjects.NotificationRelay)
+	return err == nil && consumer.CachedInfo().AckFloor.Stream+1 >= sequence
 }
 
 // housekeeping is how often old rows are deleted.
