@@ -61,3 +61,15 @@ func TestRegressionCommandsDoNotOvertakeTheInsertion(t *testing.T) {
 		require.Equal(t, []string{"1", "2"}, []string{first.op.ID, second.op.ID})
 	})
 }
+
+// The examples of chapter 4.3 name another code than the subject they are sent on.
+func TestRegressionTheSubjectNamesTheSystemOnTheQueue(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.Open(t, storetest.SQLite(t)), nil)
+	request := insert("E-1")
+	request["externalSystemCode"] = "ZZZ"
+	r.publish(t, "cmd.demo.ERP.insertEnvelope", "op", encode(t, request))
+	h := r.next(t)
+	require.Equal(t, subjects.WorkIngest, h.subject)
+	require.Equal(t, "ERP", h.op.System)
+}

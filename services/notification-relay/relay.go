@@ -141,10 +141,10 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 // maxWaitForPredecessor is after how many deliveries of a message the relay stops waiting
-// for an earlier event of its envelope: about 13 seconds, in which also a message comes
+// for an earlier event of its envelope: about 50 seconds, in which also a message comes
 // again that a killed process had taken. The wait ends at once when everything before the
 // message in the stream is settled.
-const maxWaitForPredecessor = 8
+const maxWaitForPredecessor = 10
 
 // stage takes the events. Those of customers without a subscription cost nothing.
 func (s *Service) stage() *bus.Stage {

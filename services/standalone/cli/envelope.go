@@ -48,7 +48,7 @@ func signingURLs(ctx context.Context, client *client.Client, found *contract.Fou
 		return urls
 	}
 	for _, event := range found.Process.LiveStatus {
-		if event.Status != contract.LiveNew || event.StartedAt == nil {
+		if !awaited(event) {
 			continue
 		}
 		if url, err := client.SigningURL(ctx, found.ExternalID, event.MgrExternalID); err == nil {
@@ -56,6 +56,12 @@ func signingURLs(ctx context.Context, client *client.Client, found *contract.Fou
 		}
 	}
 	return urls
+}
+
+// awaited says whether the share waits for its actor: new, or to be confirmed, which an
+// action inserted as approved is from the beginning.
+func awaited(e contract.StepEvent) bool {
+	return (e.Status == contract.LiveNew || e.Status == contract.LiveToConfirm) && e.StartedAt != nil && e.EndedAt == nil && e.MgrExternalID != ""
 }
 
 func (a *app) printEnvelope(e *contract.FoundEnvelope, urls map[string]string) error {
@@ -72,7 +78,7 @@ func (a *app) printEnvelope(e *contract.FoundEnvelope, urls map[string]string) e
 				who += " (" + event.MgrExternalID + ")"
 			}
 			fmt.Fprintf(&b, "  step %-3d  %-30s %s\n", event.StepNumber+1, who, shareWord(event))
-			if url := urls[event.MgrExternalID]; url != "" && event.Status == contract.LiveNew && event.StartedAt != nil {
+			if url := urls[event.MgrExternalID]; url != "" && awaited(event) {
 				fmt.Fprintf(&b, "            signs at %s\n", url)
 			}
 		}
@@ -92,7 +98,7 @@ func shareWord(e contract.StepEvent) string {
 	case e.Status == contract.LiveWorked:
 		return "done"
 	case e.Status == contract.LiveToConfirm:
-		return "agreed, being signed"
+		return "to be confirmed"
 	case e.Status == contract.LiveRejected:
 		return "declined"
 	case e.Status == contract.LiveCancelled:
@@ -235,26 +241,22 @@ func describe(e client.Event) (line, progress string) {
 // progressLine says how far the process is and who is awaited.
 func progressLine(live []contract.StepEvent) string {
 	var done int
-	var awaited []string
-	steps := map[int]bool{}
+	var waiting []string
 	for _, event := range live {
-		if _, seen := steps[event.StepNumber]; !seen {
-			steps[event.StepNumber] = true
-		}
 		switch {
 		case event.Status == contract.LiveWorked:
 			done++
-		case event.Status == contract.LiveNew && event.StartedAt != nil && event.MgrExternalID != "":
-			awaited = append(awaited, event.MgrExternalID)
+		case awaited(event):
+			waiting = append(waiting, event.MgrExternalID)
 		}
 	}
 	if len(live) == 0 {
 		return ""
 	}
 	line := fmt.Sprintf("  [%s%s] %d of %d", strings.Repeat("#", done), strings.Repeat(".", max(0, len(live)-done)), done, len(live))
-	if len(awaited) > 0 {
-		slices.Sort(awaited)
-		line += ", waiting for " + strings.Join(slices.Compact(awaited), ", ")
+	if len(waiting) > 0 {
+		slices.Sort(waiting)
+		line += ", waiting for " + strings.Join(slices.Compact(waiting), ", ")
 	}
 	return line
 }
