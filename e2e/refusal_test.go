@@ -70,7 +70,6 @@ var (
 		{"wrong type", rewritten(`"howMany":1`, `"howMany":"one"`), "illegal_argument", 400, "howMany"},
 		{"unknown field", with(func(e object) { e["staRred"] = true }), "illegal_argument", 400, "staRred"},
 		{"unknown customerCode", rewritten(`"demo-secret"`, `"nobody"`), "cust_not_found", 401, "customerCode"},
-		{"unknown external system", rewritten(`"externalSystemCode":"ERP"`, `"externalSystemCode":"CRM"`), "illegal_argument", 400, "externalSystemCode"},
 		{"unknown user", onTasks(human(1, "doraU", 1, sign)), "user_not_found", 422, "dora"},
 		{"unknown role", onTasks(human(1, "77R", 1, sign)), "user_not_found", 422, "77"},
 		{"unknown secretary", with(func(e object) { e["loadedByExtId"] = "dora" }), "user_not_found", 422, "dora"},
@@ -101,6 +100,11 @@ func testRefusals(t *testing.T, b *bus) {
 			b.nothingSince(t, before)
 		})
 	}
+	t.Run("unknown external system", func(t *testing.T) { // on the queue the subject names it
+		b.refusedOverREST(t, refusal{
+			request: rewritten(`"externalSystemCode":"ERP"`, `"externalSystemCode":"CRM"`), code: "illegal_argument", status: 400, says: "externalSystemCode",
+		})
+	})
 	t.Run("duplicate externalId", func(t *testing.T) { testDuplicate(t, b) })
 	t.Run("body over the limit", func(t *testing.T) { testTooLarge(t, b) })
 	t.Run("unreadable operation", func(t *testing.T) { testUnreadable(t, b) })

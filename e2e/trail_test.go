@@ -83,7 +83,8 @@ func (tr *trail) consume(ctx context.Context, js jetstream.JetStream, next uint6
 	if err != nil {
 		return next
 	}
-	iterator, err := consumer.Messages()
+	// Frequent signs of life show soon that the server was restarted.
+	iterator, err := consumer.Messages(jetstream.PullExpiry(4*time.Second), jetstream.PullHeartbeat(time.Second))
 	if err != nil {
 		return next
 	}

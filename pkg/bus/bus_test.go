@@ -426,6 +426,39 @@ func TestStageOutlivesTheServer(t *testing.T) {
 	f.Next(t, subjects.StreamEvents, "evt.echo", 2)
 }
 
+// TestAStoppedStageGivesBackWhatItHolds: the next one need not wait until JetStream has
+// given the stopped one up.
+func TestAStoppedStageGivesBackWhatItHolds(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, openDB(t, storetest.SQLite(t)))
+	f.publish(t, 100)
+	first, begun, proceed := f.stage(), make(chan struct{}), make(chan struct{})
+	first.Batch = 8
+	first.Prepare = func(context.Context, *bus.Incoming) (any, error) {
+		select {
+		case begun <- struct{}{}:
+		default:
+		}
+		<-proceed
+		return nil, nil //nolint:nilnil // nothing to hand over
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- first.Run(ctx) }()
+	<-begun
+	// A batch is under way and as much as the stage holds has come after it.
+	require.Eventually(t, func() bool {
+		consumer, err := f.JS.Consumer(t.Context(), subjects.StreamWork, first.Name)
+		return err == nil && consumer.CachedInfo().NumAckPending > 2*first.Batch
+	}, 10*time.Second, 10*time.Millisecond)
+	stop()
+	close(proceed)
+	require.NoError(t, <-ended)
+	bustest.Go(t, f.stage().Run)
+	const lessThanAckWait = 6 * time.Second
+	require.Eventually(t, func() bool { return f.count(t, subjects.StreamWork) == 0 }, lessThanAckWait, 10*time.Millisecond)
+}
+
 func TestNewIDsAscend(t *testing.T) {
 	t.Parallel()
 	var (

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/errgroup"
 
 	"signbus.dev/pkg/store"
 )
@@ -29,6 +30,7 @@ func Migrate(ctx context.Context, db *store.DB) error {
 
 // Outbox sends messages that were written in SQL transactions. Its pump must be running.
 type Outbox struct {
+	db      *store.DB
 	service string
 	newID   func() string
 	*Pump
@@ -36,9 +38,24 @@ type Outbox struct {
 
 // NewOutbox returns the outbox of a service.
 func NewOutbox(db *store.DB, service string, publisher *Publisher, log *slog.Logger) *Outbox {
-	o := &Outbox{service: service, newID: NewID}
+	o := &Outbox{db: db, service: service, newID: NewID}
 	o.Pump = NewPump(db, "outbox:"+service, outboxSource{service}, publisher, log)
 	return o
+}
+
+// pruneEvery is how often the inbox forgets what cannot come again.
+const pruneEvery = time.Hour
+
+// Run publishes until ctx ends, and keeps the service's inbox small.
+func (o *Outbox) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return o.Pump.Run(ctx) })
+	group.Go(func() error {
+		return Every(ctx, pruneEvery, o.log, "prune the inbox", func(ctx context.Context) error {
+			return PruneInbox(ctx, o.db, o.service, time.Now())
+		})
+	})
+	return group.Wait()
 }
 
 // Send writes the message into the outbox as part of the transaction. The trace context
@@ -258,6 +275,23 @@ func (p *Pump) forget(ctx context.Context) error {
 	}
 	clear(p.sent)
 	return nil
+}
+
+// Every does something at once and then now and then until ctx ends. Its errors are
+// logged: what was not done is done the next time.
+func Every(ctx context.Context, interval time.Duration, log *slog.Logger, what string, do func(context.Context) error) error {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			log.Warn("housekeeping waits", "task", what, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
 }
 
 // sleep waits for d or for the end of ctx.

@@ -136,11 +136,11 @@ func (s *Stage) consume(ctx context.Context) error {
 	msgs, held := make(chan jetstream.Msg, s.Batch), newHeld()
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { held.beat(groupCtx); return nil })
-	group.Go(func() error { <-groupCtx.Done(); iter.Stop(); return nil })
 	group.Go(func() error {
 		defer close(msgs)
+		defer giveBack(iter)
 		for {
-			msg, err := iter.Next()
+			msg, err := iter.Next(jetstream.NextContext(groupCtx))
 			if err != nil {
 				return err
 			}
@@ -148,6 +148,7 @@ func (s *Stage) consume(ctx context.Context) error {
 			select {
 			case msgs <- msg:
 			case <-groupCtx.Done():
+				_ = msg.NakWithDelay(time.Millisecond)
 				return groupCtx.Err()
 			}
 		}
@@ -166,6 +167,22 @@ func (s *Stage) consume(ctx context.Context) error {
 		return errors.New("message iterator ended")
 	})
 	return group.Wait()
+}
+
+// giveBackTime bounds the wait for what is on its way from the server at a stop.
+const giveBackTime = 100 * time.Millisecond
+
+// giveBack ends the pulling and hands back at once what has arrived, so that whoever
+// consumes next gets it now and not after ackWait.
+func giveBack(iter jetstream.MessagesContext) {
+	iter.Drain()
+	for {
+		msg, err := iter.Next(jetstream.NextMaxWait(giveBackTime))
+		if err != nil {
+			return
+		}
+		_ = msg.NakWithDelay(time.Millisecond)
+	}
 }
 
 // gather takes what has arrived, without waiting for more.
@@ -454,7 +471,7 @@ func backoff(attempt int) time.Duration {
 // keepInbox is how long the inbox remembers: much longer than any message is redelivered.
 const keepInbox = 14 * 24 * time.Hour
 
-// PruneInbox forgets ids of messages that cannot come again. Call it now and then.
+// PruneInbox forgets ids of messages that cannot come again. [Outbox.Run] calls it.
 func PruneInbox(ctx context.Context, db *store.DB, service string, now time.Time) error {
 	return db.Update(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM bus_inbox WHERE service = $1 AND applied_at < $2`,

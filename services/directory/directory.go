@@ -106,7 +106,6 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.outbox.Run(ctx) })
 	group.Go(func() error { return s.stage().Run(ctx) })
 	group.Go(func() error { return s.keepBucket(ctx) })
-	group.Go(func() error { return s.forget(ctx) })
 	group.Go(func() error { return bus.Serve(ctx, s.Conn, subjects.Directory, s.Log, s.verbs()) })
 	return group.Wait()
 }
@@ -117,21 +116,5 @@ func (s *Service) stage() *bus.Stage {
 		Stream: subjects.StreamWork, Subjects: []string{subjects.WorkOf(subjects.Directory)},
 		DB: s.DB, JS: s.JS, Outbox: s.outbox, Metrics: s.Metrics, Log: s.Log, Now: s.Now,
 		Apply: s.apply, GiveUp: s.giveUp,
-	}
-}
-
-// forget empties the inbox of ids that cannot come again.
-func (s *Service) forget(ctx context.Context) error {
-	ticker := time.NewTicker(time.Hour)
-	defer ticker.Stop()
-	for {
-		if err := bus.PruneInbox(ctx, s.DB, subjects.Directory, s.Now()); err != nil && ctx.Err() == nil {
-			s.Log.Warn("inbox is not pruned", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
 	}
 }

@@ -123,7 +123,7 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.ingestStage().Run(ctx) })
 	group.Go(func() error { return s.recordStage().Run(ctx) })
 	group.Go(func() error { return s.remove(ctx) })
-	group.Go(func() error { return s.sweep(ctx) })
+	group.Go(func() error { return bus.Every(ctx, s.SweepEvery, s.Log, "sweep", s.Sweep) })
 	group.Go(func() error { return bus.Serve(ctx, s.Conn, subjects.DocumentStore, s.Log, s.verbs()) })
 	return group.Wait()
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"signbus.dev/pkg/blob"
-	"signbus.dev/pkg/bus"
 	"signbus.dev/pkg/store"
 	"signbus.dev/pkg/subjects"
 )
@@ -105,24 +104,6 @@ func (s *Service) versions(ctx context.Context, scope blob.Scope) (map[string]bo
 		set[digest] = true
 	}
 	return set, nil
-}
-
-// sweep removes what nobody refers to, now and then until ctx ends, and empties the
-// inbox of ids that cannot come again.
-func (s *Service) sweep(ctx context.Context) error {
-	ticker := time.NewTicker(s.SweepEvery)
-	defer ticker.Stop()
-	for {
-		err := errors.Join(s.Sweep(ctx), bus.PruneInbox(ctx, s.DB, subjects.DocumentStore, s.Now()))
-		if err != nil && ctx.Err() == nil {
-			s.Log.Warn("sweep is not complete", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
 }
 
 // Sweep removes bytes that crashes and abandoned uploads left behind: whole scopes

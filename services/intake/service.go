@@ -107,7 +107,11 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.customers.model.Run(ctx) })
 	group.Go(func() error { return s.followOutcomes(ctx) })
 	group.Go(func() error { return s.outcomeStage().Run(ctx) })
-	group.Go(func() error { return s.housekeeping(ctx) })
+	group.Go(func() error {
+		return bus.Every(ctx, time.Hour, s.Log, "forget old operations", func(ctx context.Context) error {
+			return pruneOperations(ctx, s.DB, s.Now())
+		})
+	})
 	group.Go(func() error {
 		// Without the customers every command would look like nobody's.
 		select {
@@ -137,22 +141,6 @@ func (s *Service) Ready(ctx context.Context) error {
 		return errors.New("intake: not connected to NATS")
 	}
 	return s.DB.Ping(ctx)
-}
-
-// housekeeping forgets what is old, once an hour.
-func (s *Service) housekeeping(ctx context.Context) error {
-	ticker := time.NewTicker(time.Hour)
-	defer ticker.Stop()
-	for {
-		if err := errors.Join(pruneOperations(ctx, s.DB, s.Now()), bus.PruneInbox(ctx, s.DB, subjects.Intake, s.Now())); err != nil && ctx.Err() == nil {
-			s.Log.Warn("housekeeping waits", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
 }
 
 type metrics struct {

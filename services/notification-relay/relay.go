@@ -123,7 +123,7 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.roster.model.Run(ctx) })
 	group.Go(func() error { return s.roster.run(ctx) })
 	group.Go(func() error { return bus.Serve(ctx, s.opts.Conn, subjects.NotificationRelay, s.log, s.verbs()) })
-	group.Go(func() error { return s.keepHouse(ctx) })
+	group.Go(func() error { return bus.Every(ctx, housekeeping, s.log, "delete old deliveries", s.keepHouse) })
 	group.Go(func() error {
 		select {
 		case <-ctx.Done():
@@ -191,20 +191,11 @@ func (s *Service) settled(ctx context.Context, sequence uint64) bool {
 // housekeeping is how often old rows are deleted.
 const housekeeping = time.Hour
 
+// keepHouse deletes old rows. A delivery that was written while its subscription was
+// being deleted is found then, too.
 func (s *Service) keepHouse(ctx context.Context) error {
-	ticker := time.NewTicker(housekeeping)
-	defer ticker.Stop()
-	for {
-		err := errors.Join(s.ledger.purge(ctx), bus.PruneInbox(ctx, s.opts.DB, subjects.NotificationRelay, s.opts.Now()))
-		if err != nil && ctx.Err() == nil {
-			s.log.Warn("old deliveries are not deleted", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-			// A delivery that was written while its subscription was being deleted is found now.
-			s.roster.lookAgain()
-		}
+	if s.Ready() { // else the read model is about to say what there is
+		s.roster.lookAgain()
 	}
+	return s.ledger.purge(ctx)
 }

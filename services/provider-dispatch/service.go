@@ -115,37 +115,12 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.journal.Run(ctx) })
 	group.Go(func() error { return s.stage().Run(ctx) })
 	group.Go(func() error { return s.watchClock(ctx) })
-	group.Go(func() error { return s.keepHouse(ctx) })
+	group.Go(func() error { return bus.Every(ctx, countInterval, s.log, "count open envelopes", s.countOpen) })
 	group.Go(func() error {
 		return bus.Serve(ctx, s.opts.Conn, subjects.ProviderDispatch, s.log, s.verbs())
 	})
 	return group.Wait()
 }
 
-const (
-	// countInterval is how old the number of open envelopes can be.
-	countInterval = 15 * time.Second
-	// pruneInterval is how often the inbox is pruned.
-	pruneInterval = time.Hour
-)
-
-// keepHouse counts the open envelopes and forgets what needs no remembering.
-func (s *Service) keepHouse(ctx context.Context) error {
-	count, prune := time.NewTicker(countInterval), time.NewTicker(pruneInterval)
-	defer count.Stop()
-	defer prune.Stop()
-	for {
-		if err := s.countOpen(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("open envelopes are not counted", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-count.C:
-		case <-prune.C:
-			if err := bus.PruneInbox(ctx, s.db, subjects.ProviderDispatch, s.now()); err != nil && ctx.Err() == nil {
-				s.log.Warn("inbox is not pruned", "error", err)
-			}
-		}
-	}
-}
+// countInterval is how old the number of open envelopes can be.
+const countInterval = 15 * time.Second

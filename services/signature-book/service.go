@@ -146,7 +146,11 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.outbox.Run(ctx) })
 	group.Go(func() error { return s.stage().Run(ctx) })
 	group.Go(func() error { return s.post.run(ctx) })
-	group.Go(func() error { return s.keepHouse(ctx) })
+	group.Go(func() error {
+		return bus.Every(ctx, time.Hour, s.Log, "forget sent mails", func(ctx context.Context) error {
+			return s.post.forget(ctx, s.Now().Add(-keepMails))
+		})
+	})
 	group.Go(func() error {
 		return bus.Serve(ctx, s.Conn, subjects.SignatureBook, s.Log, map[string]bus.Verb{
 			handover.CallSigningURL: bus.Answer(s.signingURL),
@@ -168,23 +172,6 @@ func (s *Service) Ready(ctx context.Context) error {
 
 // keepMails is how long it stays visible that a mail was sent.
 const keepMails = 30 * 24 * time.Hour
-
-// keepHouse forgets what is old, once an hour.
-func (s *Service) keepHouse(ctx context.Context) error {
-	ticker := time.NewTicker(time.Hour)
-	defer ticker.Stop()
-	for {
-		err := errors.Join(s.post.forget(ctx, s.Now().Add(-keepMails)), bus.PruneInbox(ctx, s.DB, subjects.SignatureBook, s.Now()))
-		if err != nil && ctx.Err() == nil {
-			s.Log.Warn("housekeeping waits", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
-}
 
 // metrics counts what the service does.
 type metrics struct {

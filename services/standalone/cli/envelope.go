@@ -240,9 +240,12 @@ func describe(e client.Event) (line, progress string) {
 
 // progressLine says how far the process is and who is awaited.
 func progressLine(live []contract.StepEvent) string {
-	var done int
+	var done, all int
 	var waiting []string
 	for _, event := range live {
+		if event.Status != contract.LiveCancelled { // no longer needed
+			all++
+		}
 		switch {
 		case event.Status == contract.LiveWorked:
 			done++
@@ -253,7 +256,7 @@ func progressLine(live []contract.StepEvent) string {
 	if len(live) == 0 {
 		return ""
 	}
-	line := fmt.Sprintf("  [%s%s] %d of %d", strings.Repeat("#", done), strings.Repeat(".", max(0, len(live)-done)), done, len(live))
+	line := fmt.Sprintf("  [%s%s] %d of %d", strings.Repeat("#", done), strings.Repeat(".", all-done), done, all)
 	if len(waiting) > 0 {
 		slices.Sort(waiting)
 		line += ", waiting for " + strings.Join(slices.Compact(waiting), ", ")
