@@ -66,7 +66,7 @@ func benchFlow(ctx context.Context, bin string) error {
 		return err
 	}
 	stages := [][]string{{"stage", "messages", "batches", "a batch", "all batches"}}
-	for _, stage := range []string{"intake", "document-store", "directory", "provider-dispatch", "signature-book", "document-store-versions", "document-store-record", "intake-outcomes", "notification-relay"} {
+	for _, stage := range []string{"intake", "document-store-ingest", "directory", "provider-dispatch", "signature-book", "document-store-record", "intake-outcomes"} {
 		label := fmt.Sprintf(`{stage="%s"}`, stage)
 		batches, sum := values["signbus_stage_batch_seconds_count"+label], values["signbus_stage_batch_seconds_sum"+label]
 		if batches == 0 {

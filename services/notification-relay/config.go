@@ -12,8 +12,9 @@ import (
 type Config struct {
 	// Schedule is the published retry schedule.
 	Schedule webhook.Schedule
-	// PerEndpoint bounds the tries under way to one endpoint, Total those of this process.
-	PerEndpoint, Total int
+	// PerEndpoint bounds the tries under way to one endpoint, PerCustomer those to all of a
+	// customer's, Total those of this process.
+	PerEndpoint, PerCustomer, Total int
 	// Breaker says when an endpoint pauses and when it is given up.
 	Breaker Breaker
 	// Lease is how long a claimed delivery stays with a process that shows no more sign of
@@ -44,6 +45,7 @@ func Default() Config {
 	return Config{
 		Schedule:    webhook.DefaultSchedule(),
 		PerEndpoint: 8,
+		PerCustomer: 64,
 		Total:       256,
 		Breaker: Breaker{
 			Failures: 5, Pause: 5 * time.Second, MaxPause: 15 * time.Minute, DisableAfter: 5 * 24 * time.Hour,
@@ -63,7 +65,7 @@ func (c Config) Validate() error {
 			errs = append(errs, errors.New(what))
 		}
 	}
-	check(c.PerEndpoint > 0 && c.Total > 0, "concurrency per endpoint and in total must be at least 1")
+	check(c.PerEndpoint > 0 && c.PerCustomer > 0 && c.Total > 0, "concurrency per endpoint, per customer and in total must be at least 1")
 	check(c.Breaker.Failures > 0, "the breaker needs at least 1 failure")
 	check(c.Breaker.Pause > 0 && c.Breaker.MaxPause >= c.Breaker.Pause, "the longest pause must not be shorter than the first, and that not zero")
 	check(c.Breaker.DisableAfter > 0, "the time after which an endpoint is disabled must be positive")

@@ -41,6 +41,7 @@ type dispatcher struct {
 
 	mu       sync.Mutex
 	underWay map[endpointKey]int
+	customer map[string]int // tries under way of each customer
 	claims   map[string]int
 	total    int
 }
@@ -49,7 +50,8 @@ func newDispatcher(l *ledger, subs subscriptions, s sender, log *slog.Logger, m 
 	return &dispatcher{
 		ledger: l, subs: subs, sender: s, cfg: l.cfg, now: l.now, log: log, metrics: m,
 		recorder: newRecorder(l),
-		nudges:   make(chan struct{}, 1), underWay: map[endpointKey]int{}, claims: map[string]int{},
+		nudges:   make(chan struct{}, 1), underWay: map[endpointKey]int{},
+		customer: map[string]int{}, claims: map[string]int{},
 	}
 }
 
@@ -182,7 +184,8 @@ func (d *dispatcher) start(ctx, sending context.Context, e due, now time.Time) {
 }
 
 // free says how many more tries an endpoint may have under way. One that has just failed
-// gets a single one, so that slow failures can't take the places of healthy endpoints.
+// gets a single one, so that slow failures can't take the places of healthy endpoints, and
+// a customer with many slow endpoints can't take the places of the others.
 func (d *dispatcher) free(e due) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -190,13 +193,16 @@ func (d *dispatcher) free(e due) int {
 	if e.failures > 0 {
 		limit = 1
 	}
-	return max(0, min(limit-d.underWay[e.endpointKey], d.cfg.Total-d.total))
+	return max(0, min(limit-d.underWay[e.endpointKey], d.cfg.PerCustomer-d.customer[e.customer], d.cfg.Total-d.total))
 }
 
 func (d *dispatcher) occupy(a attempt, n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.total += n
+	if d.customer[a.customer] += n; d.customer[a.customer] == 0 {
+		delete(d.customer, a.customer)
+	}
 	if d.underWay[a.endpointKey] += n; d.underWay[a.endpointKey] == 0 {
 		delete(d.underWay, a.endpointKey)
 	}

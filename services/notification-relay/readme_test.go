@@ -25,6 +25,7 @@ func TestReadmeTellsTheDefaults(t *testing.T) {
 		value   any
 	}{
 		{"tries under way to one endpoint", cfg.PerEndpoint},
+		{"tries under way to all endpoints of a customer", cfg.PerCustomer},
 		{"tries under way in one process", cfg.Total},
 		{"failures in a row that open the breaker", cfg.Breaker.Failures},
 		{"first pause", cfg.Breaker.Pause},

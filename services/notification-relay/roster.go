@@ -99,8 +99,14 @@ func (r *roster) matching(ev event) []subscription {
 	return list
 }
 
-// run follows the read model until ctx ends.
+// run follows the read model until ctx ends. Before the model is read as a whole it says
+// nothing: an event that is taken as nobody's is lost to its subscribers.
 func (r *roster) run(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-r.model.Ready():
+	}
 	for {
 		select {
 		case <-ctx.Done():
