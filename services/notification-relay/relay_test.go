@@ -210,7 +210,9 @@ func TestBreakerPausesAndProbes(t *testing.T) {
 		for i := range 40 {
 			w.emit(entry(fmt.Sprintf("e%d", i), 1))
 		}
-		bustest.Eventually(w.t, func() bool { return w.number(`SELECT COALESCE(MAX(pauses), 0) FROM relay_endpoints`) >= 3 }, "three pauses")
+		bustest.Eventually(w.t, func() bool {
+			return w.number(`SELECT COALESCE(MAX(pauses), 0) FROM relay_endpoints`) >= 3 && w.number(`SELECT COUNT(*) FROM relay_deliveries`) == 40
+		}, "three pauses, and all events taken")
 		require.Less(w.t, len(r.ids()), 20, "most of the 40 wait without being tried")
 		require.LessOrEqual(w.t, most.Load(), int64(2))
 		list := w.list(relay.ListRequest{Status: relay.Pending})
