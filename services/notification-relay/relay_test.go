@@ -154,13 +154,15 @@ func TestOrderWithinAnEnvelope(t *testing.T) {
 		})
 		w.subscribe(handover.Subscription{ID: "s", URL: r.URL})
 		w.start("one")
+		// The envelopes are mixed at will; within each the stream has the order of the journal.
+		turns := random.Perm(envelopes * events)
+		next := map[int]int64{}
 		var entries []journal.Entry
-		for e := range envelopes {
-			for n := range events {
-				entries = append(entries, entry(fmt.Sprintf("e%d", e), int64(n+1)))
-			}
+		for _, turn := range turns {
+			e := turn % envelopes
+			next[e]++
+			entries = append(entries, entry(fmt.Sprintf("e%d", e), next[e]))
 		}
-		random.Shuffle(len(entries), func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
 		w.emit(entries...)
 		w.waitFor(relay.Delivered, envelopes*events)
 		mu.Lock()
