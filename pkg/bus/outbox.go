@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"time"
 
@@ -21,11 +20,7 @@ var migrations embed.FS
 
 // Migrate creates the tables of this package: inbox, outbox and leases.
 func Migrate(ctx context.Context, db *store.DB) error {
-	fsys, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	return db.Migrate(ctx, "bus", fsys)
+	return db.Migrate(ctx, "bus", migrations)
 }
 
 // Outbox sends messages that were written in SQL transactions. Its pump must be running.

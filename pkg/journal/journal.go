@@ -17,7 +17,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/url"
 	"strconv"
@@ -37,11 +36,7 @@ var migrations embed.FS
 
 // Migrate creates the tables of this package.
 func Migrate(ctx context.Context, db *store.DB) error {
-	fsys, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	return db.Migrate(ctx, "journal", fsys)
+	return db.Migrate(ctx, "journal", migrations)
 }
 
 // Source is the CloudEvents source of every event of the bus.

@@ -11,11 +11,16 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-// Migrate brings the tables of one owner to the newest version. The SQL files in fsys
-// follow goose's form and naming (00001_name.sql) and run on both engines. Each owner
+// Migrate brings the tables of one owner to the newest version. The SQL files in the
+// folder migrations of fsys follow goose's form and naming (00001_name.sql) and run on
+// both engines. Each owner
 // has its own version table, "<owner>_migrations", so owners can share a database.
 // Several processes may call it at once.
 func (db *DB) Migrate(ctx context.Context, owner string, fsys fs.FS) error {
+	files, err := fs.Sub(fsys, "migrations")
+	if err != nil {
+		return fmt.Errorf("migrate %s: %w", owner, err)
+	}
 	dialect := database.DialectSQLite3
 	opts := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if !db.Exclusive() {
@@ -30,7 +35,7 @@ func (db *DB) Migrate(ctx context.Context, owner string, fsys fs.FS) error {
 	if err != nil {
 		return fmt.Errorf("migrate %s: %w", owner, err)
 	}
-	provider, err := goose.NewProvider("", db.write, fsys, append(opts, goose.WithStore(versions))...)
+	provider, err := goose.NewProvider("", db.write, files, append(opts, goose.WithStore(versions))...)
 	if err != nil {
 		return fmt.Errorf("migrate %s: %w", owner, err)
 	}

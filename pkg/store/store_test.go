@@ -17,7 +17,7 @@ import (
 
 func migrated(t *testing.T, db *store.DB) *store.DB {
 	t.Helper()
-	require.NoError(t, db.Migrate(t.Context(), "thing", os.DirFS("testdata/migrations")))
+	require.NoError(t, db.Migrate(t.Context(), "thing", os.DirFS("testdata")))
 	return db
 }
 
@@ -176,7 +176,7 @@ func TestMigrateIsRepeatableAndConcurrent(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		var group errgroup.Group
 		for range 3 {
-			group.Go(func() error { return db.Migrate(t.Context(), "thing", os.DirFS("testdata/migrations")) })
+			group.Go(func() error { return db.Migrate(t.Context(), "thing", os.DirFS("testdata")) })
 		}
 		require.NoError(t, group.Wait())
 		require.Zero(t, count(t, db))

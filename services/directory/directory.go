@@ -13,7 +13,6 @@ import (
 	"crypto/rand"
 	"embed"
 	"io"
-	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
@@ -36,11 +35,7 @@ func Migrate(ctx context.Context, db *store.DB) error {
 	if err := bus.Migrate(ctx, db); err != nil {
 		return err
 	}
-	fsys, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	return db.Migrate(ctx, subjects.Directory, fsys)
+	return db.Migrate(ctx, subjects.Directory, migrations)
 }
 
 // Options are what a [Service] works with. DB, Conn, JS, Publisher and Log are required.

@@ -10,7 +10,6 @@ package documentstore
 import (
 	"context"
 	"embed"
-	"io/fs"
 	"log/slog"
 	"runtime"
 	"sync/atomic"
@@ -35,11 +34,7 @@ func Migrate(ctx context.Context, db *store.DB) error {
 	if err := bus.Migrate(ctx, db); err != nil {
 		return err
 	}
-	fsys, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	return db.Migrate(ctx, "document", fsys)
+	return db.Migrate(ctx, "document", migrations)
 }
 
 // Options are what a [Service] works with. DB, Conn, JS, Publisher, Blobs and Log are required.

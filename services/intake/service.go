@@ -12,7 +12,6 @@ import (
 	"context"
 	"embed"
 	"errors"
-	"io/fs"
 	"log/slog"
 	"time"
 
@@ -33,11 +32,7 @@ var migrations embed.FS
 
 // Migrate creates the tables of this service.
 func Migrate(ctx context.Context, db *store.DB) error {
-	fsys, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	return db.Migrate(ctx, subjects.Intake, fsys)
+	return db.Migrate(ctx, subjects.Intake, migrations)
 }
 
 // Options are what the service works with. All are required except where a default is

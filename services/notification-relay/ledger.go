@@ -5,7 +5,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"signbus.dev/pkg/store"
@@ -16,11 +15,7 @@ var migrations embed.FS
 
 // Migrate creates the tables of this service.
 func Migrate(ctx context.Context, db *store.DB) error {
-	fsys, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	return db.Migrate(ctx, "relay", fsys)
+	return db.Migrate(ctx, "relay", migrations)
 }
 
 // Status is the state of a delivery.

@@ -17,7 +17,6 @@ import (
 	"context"
 	"embed"
 	"errors"
-	"io/fs"
 	"log/slog"
 	"time"
 
@@ -38,11 +37,7 @@ var migrations embed.FS
 // Migrate creates the tables of this service. Those of the bus and of the journal must be
 // created too (bus.Migrate, journal.Migrate).
 func Migrate(ctx context.Context, db *store.DB) error {
-	fsys, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	return db.Migrate(ctx, "dispatch", fsys)
+	return db.Migrate(ctx, "dispatch", migrations)
 }
 
 // Options are what the service works with. The fields from Metrics on have defaults; the

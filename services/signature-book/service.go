@@ -17,7 +17,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -47,12 +46,8 @@ var messages embed.FS
 
 // Migrate creates the tables of this service.
 func Migrate(ctx context.Context, db *store.DB) error {
-	fsys, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
 	// The version table carries the service's name; a dash would need quoting in SQL.
-	return db.Migrate(ctx, "signature_book", fsys)
+	return db.Migrate(ctx, "signature_book", migrations)
 }
 
 // Keys gives the keys and certificates to sign with; *pki.Authority does.
