@@ -465,6 +465,10 @@ func TestSweepRemovesWhatNobodyRefersTo(t *testing.T) {
 		in := f.ingest(t, pdftest.Sample(1, "One"))
 		f.prepared(t, in)
 		stop()
+		bustest.Eventually(t, func() bool { // an acknowledgement may still be on its way
+			stream, err := f.JS.Stream(t.Context(), subjects.StreamWork)
+			return err == nil && stream.CachedInfo().State.Msgs == 0
+		}, "nothing waits")
 		lost, err := f.blobs.Put(t.Context(), scope, strings.NewReader("a version that was never recorded"), 100)
 		require.NoError(t, err)
 		upload := blob.Scope{Customer: "demo", ID: "upload"}

@@ -75,8 +75,8 @@ func (s *Service) prepare(ctx context.Context, m *bus.Incoming) (any, error) {
 var errNoCustomer = errors.New("the subject names no customer that exists")
 
 // strangerAttempts is how often a message of a customer that nobody knows is looked at,
-// over about a second, before it is given up.
-const strangerAttempts = 5
+// over 0.7 seconds, before it is given up.
+const strangerAttempts = 4
 
 // identify names the operation. The ids that it gives are made of the message's place
 // and time in the stream, so that a redelivery gets the same.
