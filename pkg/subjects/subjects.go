@@ -61,6 +61,8 @@ func Services() []string {
 
 // The work subjects: what one service hands to another.
 const (
+	// WorkAccepted carries handover.Pack.
+	WorkAccepted = prefixWork + "." + Intake + ".accepted"
 	// WorkIngest carries handover.Ingest.
 	WorkIngest = prefixWork + "." + DocumentStore + ".ingest"
 	// WorkVersion carries handover.NewVersion.
@@ -84,7 +86,7 @@ const (
 // WorkSubjects returns every work subject.
 func WorkSubjects() []string {
 	return []string{
-		WorkIngest, WorkVersion, WorkDiscard, WorkResolve, WorkStart, WorkRefuse,
+		WorkAccepted, WorkIngest, WorkVersion, WorkDiscard, WorkResolve, WorkStart, WorkRefuse,
 		WorkCommand, WorkProgress, WorkJob,
 	}
 }

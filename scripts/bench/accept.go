@@ -132,8 +132,10 @@ func onFreshBus(ctx context.Context, bin string, clients int, length time.Durati
 		if err != nil {
 			return measured{}, err
 		}
-		if _, err := js.PauseConsumer(ctx, subjects.StreamCommands, subjects.Intake, time.Now().Add(time.Hour)); err != nil {
-			return measured{}, err
+		for stream, consumer := range map[string]string{subjects.StreamCommands: subjects.Intake, subjects.StreamWork: "intake-packs"} {
+			if _, err := js.PauseConsumer(ctx, stream, consumer, time.Now().Add(time.Hour)); err != nil {
+				return measured{}, err
+			}
 		}
 	}
 	return run(ctx, p, clients, length)

@@ -242,13 +242,15 @@ func (s *Service) accept(ctx context.Context, req *request) (done *contract.Outc
 	if err != nil {
 		return nil, err
 	}
-	header := nats.Header{subjects.HeaderOperationID: {req.operationID}}
+	header := nats.Header{}
 	bus.Inject(ctx, header)
 	id := req.operationID + ":" + req.digest()
 	if req.staged != nil { // a repetition must come through, so that its documents are removed
 		id += ":" + req.staged.ID
 	}
-	err = s.Publisher.Publish(ctx, bus.Message{Subject: subject, ID: id, Header: header, Data: req.payload})
+	err = s.packer.accept(ctx, handover.Accepted{
+		Subject: subject, ID: id, OperationID: req.operationID, TraceParent: header.Get(subjects.HeaderTraceParent), Data: req.payload,
+	})
 	if err != nil { // it may be on disk nevertheless, so its documents stay
 		s.Log.Warn("command is not taken in charge", "operation", req.operationID, "error", err)
 		return nil, &contract.Error{Code: contract.CodeUnavailable, Message: "the bus cannot take the command in charge at the moment; send it again with the same Idempotency-Key"}

@@ -95,7 +95,7 @@ func (s *Service) identify(m *bus.Incoming) (*accepted, handover.Customer, error
 		id = stableID(m.Time, "operation", m.ID, digest)
 	}
 	return &accepted{
-		digest: digest, misaddressed: malformed != nil, position: int64(m.Sequence), //nolint:gosec // far from overflow
+		digest: digest, misaddressed: malformed != nil, position: m.Time.UnixNano(),
 		op: handover.Operation{
 			ID: id, Key: operationKey(customer.ID, id, digest), Customer: customer.ID, System: parsed.System,
 			Command: string(parsed.Command), ExternalID: externalID(parsed.Command, m.Data), AcceptedAt: m.Time,

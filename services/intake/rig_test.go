@@ -112,7 +112,9 @@ func (r *rig) putCustomers(t *testing.T) {
 
 // rest is the rest of the bus: it takes what is handed over and ends each operation.
 func (r *rig) rest(ctx context.Context, t *testing.T) error {
-	consumer, err := r.JS.CreateConsumer(ctx, subjects.StreamWork, jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
+	consumer, err := r.JS.CreateConsumer(ctx, subjects.StreamWork, jetstream.ConsumerConfig{
+		AckPolicy: jetstream.AckExplicitPolicy, FilterSubjects: []string{subjects.WorkOf(subjects.DocumentStore), subjects.WorkOf(subjects.ProviderDispatch)},
+	})
 	if err != nil {
 		return err
 	}

@@ -67,6 +67,7 @@ type Service struct {
 	Options
 	outbox    *bus.Outbox
 	customers *customers
+	packer    *packer
 	waiters   *waiters
 	metrics   *metrics
 }
@@ -90,6 +91,7 @@ func New(o Options) *Service {
 		Options:   o,
 		outbox:    bus.NewOutbox(o.DB, subjects.Intake, o.Publisher, o.Log),
 		customers: newCustomers(bus.NewReadModel[handover.Customer](o.JS, handover.BucketDirectory, handover.KeyCustomer, o.Log, nil)),
+		packer:    newPacker(o.Publisher),
 		waiters:   newWaiters(),
 		metrics:   newMetrics(o.Registerer),
 	}
@@ -100,6 +102,7 @@ func (s *Service) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.outbox.Run(ctx) })
 	group.Go(func() error { return s.customers.model.Run(ctx) })
+	group.Go(func() error { return s.packer.run(ctx) })
 	group.Go(func() error { return s.followOutcomes(ctx) })
 	group.Go(func() error { return s.outcomeStage().Run(ctx) })
 	group.Go(func() error {
@@ -116,6 +119,7 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		inner, ctx := errgroup.WithContext(ctx)
 		inner.Go(func() error { return s.commandStage().Run(ctx) })
+		inner.Go(func() error { return s.packStage().Run(ctx) })
 		inner.Go(func() error { return s.serveQueries(ctx) })
 		return inner.Wait()
 	})

@@ -32,6 +32,22 @@ type Operation struct {
 	AcceptedAt time.Time `json:"acceptedAt"`
 }
 
+// Accepted is a command that came over HTTP, as it would stand on the COMMANDS stream.
+type Accepted struct {
+	Subject string `json:"subject"`
+	// ID is the message id.
+	ID          string `json:"id"`
+	OperationID string `json:"operationId"`
+	TraceParent string `json:"traceparent,omitempty"`
+	// Data is the payload, byte for byte.
+	Data []byte `json:"data"`
+}
+
+// Pack holds commands that were accepted at the same time.
+type Pack struct {
+	Commands []Accepted `json:"commands"`
+}
+
 // Blob names document bytes in the blob store.
 type Blob struct {
 	// DocExternalID is the externalId of the document in its envelope.

@@ -13,7 +13,7 @@ CREATE TABLE intake_operation (
     accepted_at  BIGINT NOT NULL,
     -- waiting for an earlier operation on the same envelope, running, or done.
     state        TEXT   NOT NULL,
-    -- Place in the COMMANDS stream: the order in which waiting operations run.
+    -- When it was accepted, in nanoseconds: the order in which waiting operations run.
     position     BIGINT NOT NULL,
     -- What to hand over when the operation's turn comes; empty once it has.
     next_subject TEXT   NOT NULL,
