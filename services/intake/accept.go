@@ -244,12 +244,8 @@ func (s *Service) accept(ctx context.Context, req *request) (done *contract.Outc
 	}
 	header := nats.Header{}
 	bus.Inject(ctx, header)
-	id := req.operationID + ":" + req.digest()
-	if req.staged != nil { // a repetition must come through, so that its documents are removed
-		id += ":" + req.staged.ID
-	}
 	err = s.packer.accept(ctx, handover.Accepted{
-		Subject: subject, ID: id, OperationID: req.operationID, TraceParent: header.Get(subjects.HeaderTraceParent), Data: req.payload,
+		Subject: subject, OperationID: req.operationID, TraceParent: header.Get(subjects.HeaderTraceParent), Data: req.payload,
 	})
 	if err != nil { // it may be on disk nevertheless, so its documents stay
 		s.Log.Warn("command is not taken in charge", "operation", req.operationID, "error", err)

@@ -17,8 +17,8 @@ import (
 
 // Commands that come over HTTP at the same time are put on disk together: one message,
 // one sync. On one server an atomic batch of messages costs several syncs whatever its
-// size; one message that holds them all costs one. A command that comes alone goes to
-// COMMANDS, as if its caller had put it there.
+// size; one message that holds them all costs one. A command that comes alone is a pack
+// of one: all of HTTP goes one way, so that the commands of a caller keep their order.
 
 const (
 	// packMax and packBytes bound one pack; in JSON it must fit a message.
@@ -116,10 +116,6 @@ func (p *packer) gather(first *packing) []*packing {
 }
 
 func (p *packer) publish(ctx context.Context, items []*packing) error {
-	if len(items) == 1 {
-		c := items[0].command
-		return p.publisher.Publish(ctx, bus.Message{Subject: c.Subject, ID: c.ID, Header: header(c), Data: c.Data})
-	}
 	pack := handover.Pack{Commands: make([]handover.Accepted, 0, len(items))}
 	for _, item := range items {
 		pack.Commands = append(pack.Commands, item.command)

@@ -47,9 +47,9 @@ func TestAPackWithABadCommandIsTakenApart(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		r := newRig(t, db, nil)
 		pack := handover.Pack{Commands: []handover.Accepted{
-			{Subject: "cmd.nobody.ERP.insertEnvelope", ID: "1", OperationID: "one", Data: encode(t, insert("E-1"))},
-			{Subject: "cmd.demo.ERP.insertEnvelope", ID: "2", OperationID: "two", Data: []byte(`{"cut`)},
-			{Subject: "cmd.demo.ERP.insertEnvelope", ID: "3", OperationID: "three", Data: encode(t, insert("E-3"))},
+			{Subject: "cmd.nobody.ERP.insertEnvelope", OperationID: "one", Data: encode(t, insert("E-1"))},
+			{Subject: "cmd.demo.ERP.insertEnvelope", OperationID: "two", Data: []byte(`{"cut`)},
+			{Subject: "cmd.demo.ERP.insertEnvelope", OperationID: "three", Data: encode(t, insert("E-3"))},
 		}}
 		require.NoError(t, r.Publisher.Publish(t.Context(), bus.Message{Subject: subjects.WorkAccepted, Data: encode(t, pack)}))
 		handed := map[string]string{}

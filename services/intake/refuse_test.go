@@ -245,7 +245,7 @@ func TestBrokenOffBody(t *testing.T) {
 func TestCommandThatIsNotTaken(t *testing.T) {
 	t.Parallel()
 	r := onSQLite(t, nil)
-	require.NoError(t, r.JS.DeleteStream(t.Context(), subjects.StreamCommands))
+	require.NoError(t, r.JS.DeleteStream(t.Context(), subjects.StreamWork))
 	a := r.put(t, proxy+"/envelopes/E-1", encode(t, insert("E-1")))
 	a.refusedWith(t, contract.CodeUnavailable, "send it again with the same Idempotency-Key")
 	require.Equal(t, "1", a.header.Get("Retry-After"))

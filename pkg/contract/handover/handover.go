@@ -34,9 +34,7 @@ type Operation struct {
 
 // Accepted is a command that came over HTTP, as it would stand on the COMMANDS stream.
 type Accepted struct {
-	Subject string `json:"subject"`
-	// ID is the message id.
-	ID          string `json:"id"`
+	Subject     string `json:"subject"`
 	OperationID string `json:"operationId"`
 	TraceParent string `json:"traceparent,omitempty"`
 	// Data is the payload, byte for byte.
