@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/errgroup"
 
 	"signbus.dev/pkg/bus"
 	"signbus.dev/pkg/contract/handover"
@@ -27,6 +28,9 @@ const (
 	// packLinger is how long a pack waits for the callers of the pack before it, who are
 	// just about to come back. A caller alone waits for nobody.
 	packLinger = time.Millisecond
+	// prepareAtOnce bounds the commands of a pack whose documents are stored at once:
+	// syncs of different files go on side by side.
+	prepareAtOnce = 8
 )
 
 // packing is a command that waits to be put on disk.
@@ -149,7 +153,6 @@ func (s *Service) packStage() *bus.Stage {
 type packed struct {
 	m        *bus.Incoming
 	prepared any
-	err      error
 }
 
 func unpack(m *bus.Incoming) ([]*packed, error) {
@@ -172,12 +175,15 @@ func (s *Service) preparePack(ctx context.Context, m *bus.Incoming) (any, error)
 	if err != nil {
 		return nil, err
 	}
+	var group errgroup.Group
+	group.SetLimit(prepareAtOnce)
 	for _, c := range list {
-		if c.prepared, c.err = s.prepare(bus.Extract(ctx, c.m.Header), c.m); c.err != nil {
-			return nil, c.err
-		}
+		group.Go(func() (err error) {
+			c.prepared, err = s.prepare(bus.Extract(ctx, c.m.Header), c.m)
+			return err
+		})
 	}
-	return list, nil
+	return list, group.Wait()
 }
 
 // applyPack applies all commands of a pack or none.
@@ -204,10 +210,11 @@ func (s *Service) giveUpPack(ctx context.Context, tx *store.Tx, m *bus.Incoming,
 	for _, c := range list {
 		ctx := bus.Extract(ctx, c.m.Header)
 		err := tx.Savepoint(ctx, func() error {
-			if c.prepared, c.err = s.prepare(ctx, c.m); c.err != nil {
-				return c.err
+			prepared, err := s.prepare(ctx, c.m)
+			if err != nil {
+				return err
 			}
-			return s.apply(ctx, tx, c.m, c.prepared)
+			return s.apply(ctx, tx, c.m, prepared)
 		})
 		if err == nil {
 			continue
