@@ -137,32 +137,12 @@ func (l *lane) run(ctx context.Context) {
 
 // gather takes what is waiting, and after a batch lingers for more.
 func (l *lane) gather(first *publication) []*publication {
-	pubs, count, size := []*publication{first}, len(first.msgs), bytesOf(first)
-	var late <-chan time.Time
-	for count < batchMax && size < batchBytes {
-		var pub *publication
-		select {
-		case pub = <-l.queue:
-		default:
-			if len(pubs) >= l.last {
-				return pubs
-			}
-			if late == nil {
-				timer := time.NewTimer(linger)
-				defer timer.Stop()
-				late = timer.C
-			}
-			select {
-			case pub = <-l.queue:
-			case <-late:
-				return pubs
-			}
-		}
-		pubs = append(pubs, pub)
-		count += len(pub.msgs)
-		size += bytesOf(pub)
-	}
-	return pubs
+	count, size := 0, 0
+	return Gather(l.queue, first, l.last, linger, func(next *publication) bool {
+		count += len(next.msgs)
+		size += bytesOf(next)
+		return count < batchMax && size < batchBytes
+	})
 }
 
 func bytesOf(pub *publication) (n int) {

@@ -92,31 +92,12 @@ func (p *packer) run(ctx context.Context) error {
 
 // gather takes what is waiting, and after a pack lingers for more.
 func (p *packer) gather(first *packing) []*packing {
-	items, size := []*packing{first}, len(first.command.Data)
-	var late <-chan time.Time
-	for len(items) < packMax && size < packBytes {
-		var item *packing
-		select {
-		case item = <-p.queue:
-		default:
-			if len(items) >= p.last {
-				return items
-			}
-			if late == nil {
-				timer := time.NewTimer(packLinger)
-				defer timer.Stop()
-				late = timer.C
-			}
-			select {
-			case item = <-p.queue:
-			case <-late:
-				return items
-			}
-		}
-		items = append(items, item)
-		size += len(item.command.Data)
-	}
-	return items
+	count, size := 0, 0
+	return bus.Gather(p.queue, first, p.last, packLinger, func(next *packing) bool {
+		count++
+		size += len(next.command.Data)
+		return count < packMax && size < packBytes
+	})
 }
 
 func (p *packer) publish(ctx context.Context, items []*packing) error {

@@ -1,5 +1,5 @@
-// Package intake takes commands in charge. It reads them from the queue, and over HTTP
-// puts them there, checks everything that can be checked without looking further, moves
+// Package intake takes commands in charge. It reads them from the queue, takes
+// them over HTTP, checks everything that can be checked without looking further, moves
 // document bytes into the blob store, and hands the command over. Commands for one
 // envelope run one after the other in the order of their acceptance, so a caller need
 // not wait for one to end before it sends the next.
