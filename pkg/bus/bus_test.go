@@ -305,7 +305,7 @@ func TestWhatIsAppliedIsNotPreparedAgain(t *testing.T) {
 			prepared.Add(1)
 			// Meanwhile another process applies the message.
 			return nil, errors.Join(bus.Retry(errors.New("not now")), db.Update(ctx, func(tx *store.Tx) error {
-				_, err := tx.Exec(ctx, `INSERT INTO bus_inbox (service, message_id, applied_at) VALUES ('echo', $1, 1)`, m.ID)
+				_, err := tx.Exec(ctx, `INSERT INTO bus_inbox (service, message_id, applied_at) VALUES ('echo', $1, $2)`, m.ID, store.Micros(time.Now()))
 				return err
 			}))
 		}
