@@ -61,10 +61,11 @@ test-unit: ## The tests of the module, with the race detector where that is affo
 	@slow="$$($(GO) list ./... | grep -E '$(NORACE)' || true)"; \
 	if [ -n "$$slow" ]; then echo '== unit tests (without race detector)'; $(GO) test -timeout 20m $(TESTFLAGS) $$slow; fi
 
+# -count=1: the test cache does not see that the binaries have changed.
 .PHONY: test-e2e
 test-e2e: build ## The black-box tests on the built binaries, in all three shapes
 	@echo '== end-to-end tests'
-	@cd e2e && SIGNBUS_E2E_BIN=$(CURDIR)/bin $(GO) test -timeout 45m $(TESTFLAGS) ./...
+	@cd e2e && SIGNBUS_E2E_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 45m $(TESTFLAGS) ./...
 
 .PHONY: lint
 lint: $(GOLANGCI) ## The linters, the same as in CI
