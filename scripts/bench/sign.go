@@ -10,7 +10,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
-	"io"
 	"math/big"
 	"time"
 
@@ -49,7 +48,7 @@ func benchSign(ctx context.Context, length time.Duration) error {
 			return err
 		}
 		ours, err := load(ctx, 1, length, func(ctx context.Context, _ int64) error {
-			_, err := pades.Sign(ctx, bytes.NewReader(doc), int64(len(doc)), io.Discard, pades.Params{
+			_, err := pades.Sign(ctx, pades.Source{ReaderAt: bytes.NewReader(doc), Size: int64(len(doc))}, pades.Params{
 				Signer: key, Chain: []*x509.Certificate{cert}, Time: time.Now(), Name: "Benchmark",
 			})
 			return err

@@ -1,12 +1,11 @@
 package signaturebook
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"signbus.dev/pkg/blob"
 	"signbus.dev/pkg/contract"
 	"signbus.dev/pkg/contract/handover"
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/pki"
 	"signbus.dev/pkg/sign/pades"
@@ -270,69 +270,40 @@ func (one *signer) reason(action handover.Action) string {
 	return "Signed"
 }
 
-// growth is how many bytes one signature may add beyond the size of the document: fonts,
-// the drawing, certificates and a time-stamp take far less.
-const growth = 16 << 20
-
-// write signs in into a new blob. The bytes go straight from one file to the other; those
-// of in are checked on the way, because what is signed can never be changed again.
-func (one *signer) write(ctx context.Context, in blob.Reader, want string, p pades.Params) (pades.Result, blob.Ref, error) {
-	reader, writer := io.Pipe()
-	type answer struct {
-		result pades.Result
-		err    error
+// write signs in into a new blob. What is signed is what was accepted: the digest that
+// the signature goes on from is that of the version's name.
+func (one *signer) write(ctx context.Context, in blob.Reader, want string, p pades.Params) (*pades.Addition, blob.Ref, error) {
+	state, err := digest.Of(io.NewSectionReader(in, 0, in.Size()))
+	if err != nil {
+		return nil, blob.Ref{}, fmt.Errorf("sign blob %s: %w", want, err)
 	}
-	done := make(chan answer, 1)
-	go func() {
-		made, err := one.signTo(ctx, writer, in, want, p)
-		writer.CloseWithError(err)
-		done <- answer{made, err}
-	}()
-	ref, putErr := one.Blobs.Put(ctx, one.scope, reader, 2*in.Size()+growth)
-	reader.CloseWithError(errors.Join(io.ErrClosedPipe, putErr)) // lets the signer end when Put gave up
-	signed := <-done
-	if signed.err != nil && !errors.Is(signed.err, io.ErrClosedPipe) {
-		return pades.Result{}, blob.Ref{}, signed.err
+	if sum := state.Sum(); hex.EncodeToString(sum[:]) != want {
+		return nil, blob.Ref{}, fmt.Errorf("sign blob %s: %w", want, blob.ErrCorrupt)
 	}
-	if putErr != nil {
-		return pades.Result{}, blob.Ref{}, putErr
+	made, err := one.signPDF(ctx, pades.Source{ReaderAt: in, Size: in.Size(), Digest: state}, want, p)
+	if err != nil {
+		return nil, blob.Ref{}, err
 	}
-	if ref.SHA256 != hex.EncodeToString(signed.result.SHA256[:]) {
-		return pades.Result{}, blob.Ref{}, errors.Join(
+	whole := io.MultiReader(io.NewSectionReader(in, 0, in.Size()), bytes.NewReader(made.Tail))
+	ref, err := one.Blobs.Put(ctx, one.scope, whole, made.Digest.Bytes())
+	if err != nil {
+		return nil, blob.Ref{}, err
+	}
+	if sum := made.Digest.Sum(); ref.SHA256 != hex.EncodeToString(sum[:]) {
+		return nil, blob.Ref{}, errors.Join(
 			fmt.Errorf("sign blob %s: %w", want, blob.ErrCorrupt), one.Blobs.Remove(context.WithoutCancel(ctx), one.scope, ref.SHA256))
 	}
-	return signed.result, ref, nil
+	return made, ref, nil
 }
 
-// signTo writes in with its signature to w. A panic is the failure of this one job: in a
-// goroutine of its own it would end the process, and again each time the job comes back.
-func (one *signer) signTo(ctx context.Context, w io.Writer, in blob.Reader, want string, p pades.Params) (made pades.Result, err error) {
+// signPDF makes the signature. A panic is the failure of this one job: else it would end
+// the process, and again each time the job comes back.
+func (one *signer) signPDF(ctx context.Context, src pades.Source, want string, p pades.Params) (made *pades.Addition, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			one.Log.Error("signing panicked", "assignment", one.job.Assignment, "panic", r, "stack", string(debug.Stack()))
 			err = fmt.Errorf("sign blob %s: %w", want, errPanicked)
 		}
 	}()
-	check := &prefixDigest{left: in.Size(), digest: sha256.New()}
-	made, err = pades.Sign(ctx, in, in.Size(), io.MultiWriter(w, check), p)
-	if err == nil && check.sum() != want {
-		err = fmt.Errorf("sign blob %s: %w", want, blob.ErrCorrupt)
-	}
-	return made, err
+	return pades.Sign(ctx, src, p)
 }
-
-// prefixDigest digests the first bytes written to it: those of the original.
-type prefixDigest struct {
-	left   int64
-	digest hash.Hash
-}
-
-// Write implements io.Writer.
-func (d *prefixDigest) Write(p []byte) (int, error) {
-	n := min(int64(len(p)), d.left)
-	d.digest.Write(p[:n])
-	d.left -= n
-	return len(p), nil
-}
-
-func (d *prefixDigest) sum() string { return hex.EncodeToString(d.digest.Sum(nil)) }

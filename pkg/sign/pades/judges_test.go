@@ -2,7 +2,6 @@ package pades_test
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"strings"
 	"testing"
 
@@ -10,8 +9,6 @@ import (
 
 	"signbus.dev/pkg/pdf"
 )
-
-func sha256Sum(data []byte) [32]byte { return sha256.Sum256(data) }
 
 // requireJudges asks programs that nobody here wrote about every signature of a file.
 func requireJudges(t testing.TB, data []byte, count int) {

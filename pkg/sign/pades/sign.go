@@ -3,20 +3,30 @@ package pades
 import (
 	"context"
 	"crypto"
-	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
 	"time"
 
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/sign/cms"
 )
 
+// Reasons for which a signature is not made, beside those of pdf and cms.
+var (
+	// ErrLevel means that the level asked for is none that this package makes.
+	ErrLevel = errors.New("unknown signature level")
+	// ErrTimestamp means that the level needs a time-stamp and there is none to be had.
+	// The clock of this machine never takes its place.
+	ErrTimestamp = errors.New("no time-stamp for the signature")
+)
+
 // Params says how to sign.
 type Params struct {
+	// Level is the level to reach: it is reached or the signature fails. Empty is B-T
+	// with Timestamp and B-B without.
+	Level Level
 	// Field is the name of an existing blank signature field; empty adds a new field.
 	Field string
 	// FieldName is the beginning of a new field's name, "Signature" when empty.
@@ -32,7 +42,7 @@ type Params struct {
 	// Signer holds the private key, Chain its certificates, leaf first.
 	Signer crypto.Signer
 	Chain  []*x509.Certificate
-	// Timestamp gets a time-stamp token over the signature value; nil makes a B-B signature.
+	// Timestamp gets an RFC 3161 token over a signature value; B-B needs none.
 	Timestamp func(ctx context.Context, signatureValue []byte) (token []byte, err error)
 	// Now tells at which time the certificate must be valid; nil is time.Now.
 	Now func() time.Time
@@ -40,152 +50,114 @@ type Params struct {
 	Limits pdf.Limits
 }
 
-// Result describes a signed file.
-type Result struct {
-	// SHA256 is the digest of the whole output.
-	SHA256 [sha256.Size]byte
-	// Size is its number of bytes.
-	Size int64
+// Addition is what a signature adds to a file.
+type Addition struct {
+	// Tail is to be written behind the original.
+	Tail []byte
+	// Digest is SHA-256 after the whole output, to be kept for the next signature.
+	Digest digest.State
 	// FieldName is the full name of the signed field.
 	FieldName string
 	// Signatures is the number of signatures in the output.
 	Signatures int
+	// Level is the level reached.
+	Level Level
 }
 
-// Sign copies in to out and appends a signature over all of it. What is refused is
-// refused before anything is written; after an error in between, out is to be discarded.
-func Sign(ctx context.Context, in io.ReaderAt, size int64, out io.Writer, p Params) (Result, error) {
-	result, err := sign(ctx, in, size, out, p)
+// Sign makes a signature over all of a file. The file is only read, and with a known
+// digest only those parts that say how to append: see [Source].
+func Sign(ctx context.Context, src Source, p Params) (*Addition, error) {
+	addition, err := sign(ctx, src, p)
 	if err != nil {
-		return Result{}, fmt.Errorf("sign pdf: %w", err)
+		return nil, fmt.Errorf("sign pdf: %w", err)
 	}
-	return result, nil
+	return addition, nil
 }
 
-func sign(ctx context.Context, in io.ReaderAt, size int64, out io.Writer, p Params) (Result, error) {
-	if len(p.Chain) == 0 || p.Signer == nil {
-		return Result{}, fmt.Errorf("no certificate or no key: %w", cms.ErrKeyMismatch)
+func sign(ctx context.Context, src Source, p Params) (*Addition, error) {
+	if err := p.check(); err != nil {
+		return nil, err
 	}
 	if p.Limits.Bytes == 0 {
-		p.Limits.Bytes = max(size, 1) // the file is streamed, and signatures make it grow
+		p.Limits.Bytes = max(src.Size, 1) // the file is streamed, and signatures make it grow
 	}
-	reserve := cms.Size(p.Chain, p.Timestamp != nil)
-	update, err := pdf.Prepare(ctx, in, size, p.Limits, p.request(reserve))
-	if err != nil {
-		return Result{}, err
-	}
-	d := newDigests(cms.HashFor(p.Signer.Public()))
-	if err := copyOriginal(ctx, io.MultiWriter(out, d), in, size); err != nil {
-		return Result{}, err
-	}
-	signature, err := p.sign(ctx, d, update)
-	if err != nil {
-		return Result{}, err
-	}
-	if err := update.Fill(signature); errors.Is(err, pdf.ErrContentsTooSmall) {
-		// Certificates or a token were larger than foreseen. The new tail is signed anew.
-		if update, err = pdf.Prepare(ctx, in, size, p.Limits, p.request(2*len(signature)+1024)); err != nil {
-			return Result{}, err
-		}
-		if signature, err = p.sign(ctx, d, update); err != nil {
-			return Result{}, err
-		}
-		if err = update.Fill(signature); err != nil {
-			return Result{}, err
-		}
-	} else if err != nil {
-		return Result{}, err
-	}
-	if _, err := out.Write(update.Tail); err != nil {
-		return Result{}, fmt.Errorf("write: %w", err)
-	}
-	return Result{
-		SHA256: d.complete(update.Tail), Size: size + int64(len(update.Tail)),
-		FieldName: update.FieldName, Signatures: update.Signatures,
-	}, nil
-}
-
-func (p Params) request(reserve int) pdf.Request {
-	return pdf.Request{
-		Field: p.Field, FieldName: p.FieldName, Boxes: p.Boxes, Appearance: p.Appearance,
-		Name: p.Name, Reason: p.Reason, Location: p.Location, Contact: p.Contact,
-		Time: p.Time, Reserve: reserve,
-	}
-}
-
-// sign makes the signature over the original and the signed parts of the tail.
-func (p Params) sign(ctx context.Context, d *digests, update *pdf.Update) ([]byte, error) {
-	digest, err := d.signed(update)
+	// What is refused is refused before the long pass over the file.
+	update, err := p.prepare(ctx, src, cms.Size(p.Chain, p.Timestamp != nil))
 	if err != nil {
 		return nil, err
 	}
-	return cms.Sign(ctx, cms.Request{Digest: digest, Signer: p.Signer, Chain: p.Chain, Timestamp: p.Timestamp, Now: p.Now})
+	d, err := src.digests(ctx, cms.HashFor(p.Signer.Public()))
+	if err != nil {
+		return nil, err
+	}
+	signature, err := p.sign(ctx, d, update)
+	if err != nil {
+		return nil, err
+	}
+	if err := update.Fill(signature); errors.Is(err, pdf.ErrContentsTooSmall) {
+		// Certificates or a token were larger than foreseen. The new tail is signed anew.
+		if update, err = p.prepare(ctx, src, 2*len(signature)+1024); err != nil {
+			return nil, err
+		}
+		if signature, err = p.sign(ctx, d, update); err != nil {
+			return nil, err
+		}
+		if err = update.Fill(signature); err != nil {
+			return nil, err
+		}
+	} else if err != nil {
+		return nil, err
+	}
+	return &Addition{
+		Tail: update.Tail, Digest: d.whole.With(update.Tail),
+		FieldName: update.FieldName, Signatures: update.Signatures, Level: p.Level,
+	}, nil
 }
 
-// copyOriginal copies exactly size bytes, watching the context.
-func copyOriginal(ctx context.Context, out io.Writer, in io.ReaderAt, size int64) error {
-	buf := make([]byte, 128<<10)
-	for off := int64(0); off < size; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		n, err := in.ReadAt(buf[:min(int64(len(buf)), size-off)], off)
-		if n == 0 && err != nil {
-			return fmt.Errorf("read at %d: %w", off, err)
-		}
-		if _, err := out.Write(buf[:n]); err != nil {
-			return fmt.Errorf("write: %w", err)
-		}
-		off += int64(n)
+// check finds what no signature can come of, and settles the level.
+func (p *Params) check() error {
+	if len(p.Chain) == 0 || p.Signer == nil {
+		return fmt.Errorf("no certificate or no key: %w", cms.ErrKeyMismatch)
+	}
+	switch {
+	case p.Level == LevelNone && p.Timestamp == nil:
+		p.Level = LevelBB
+	case p.Level == LevelNone:
+		p.Level = LevelBT
+	case p.Level != LevelBB && p.Level != LevelBT:
+		return fmt.Errorf("%w: %q; use B-B or B-T", ErrLevel, p.Level)
+	}
+	if p.Level == LevelBB {
+		p.Timestamp = nil
+	} else if p.Timestamp == nil {
+		return fmt.Errorf("%w: level %s needs a time-stamp authority; name one or use B-B", ErrTimestamp, p.Level)
 	}
 	return nil
 }
 
-// digests holds the state after the original, so that the digest of the signed bytes
-// and that of the whole output go on from there without reading it again.
-type digests struct {
-	whole hash.Hash
-	own   hash.Hash // nil when the signature uses SHA-256 too
+func (p *Params) prepare(ctx context.Context, src Source, reserve int) (*pdf.Update, error) {
+	return pdf.Prepare(ctx, src, src.Size, p.Limits, pdf.Request{
+		Field: p.Field, FieldName: p.FieldName, Boxes: p.Boxes, Appearance: p.Appearance,
+		Name: p.Name, Reason: p.Reason, Location: p.Location, Contact: p.Contact,
+		Time: p.Time, Reserve: reserve,
+	})
 }
 
-func newDigests(h crypto.Hash) *digests {
-	d := &digests{whole: sha256.New()}
-	if h != crypto.SHA256 {
-		d.own = h.New()
-	}
-	return d
-}
-
-// Write takes bytes of the original.
-func (d *digests) Write(p []byte) (int, error) {
-	if d.own != nil {
-		d.own.Write(p)
-	}
-	return d.whole.Write(p)
-}
-
-// signed returns the digest of the signed bytes; the state stays that of the original.
-func (d *digests) signed(update *pdf.Update) ([]byte, error) {
-	base := d.whole
-	if d.own != nil {
-		base = d.own
-	}
-	cloner, ok := base.(hash.Cloner)
-	if !ok {
-		return nil, fmt.Errorf("digest of the key's kind can not be continued: %w", cms.ErrUnsupported)
-	}
-	h, err := cloner.Clone()
+// sign makes the signature over the original and the signed parts of the tail.
+func (p *Params) sign(ctx context.Context, d *digests, update *pdf.Update) ([]byte, error) {
+	signed, err := d.signed(update)
 	if err != nil {
-		return nil, fmt.Errorf("continue digest: %w", err)
+		return nil, err
 	}
-	h.Write(update.Before())
-	h.Write(update.After())
-	return h.Sum(nil), nil
-}
-
-// complete returns the digest of the whole output.
-func (d *digests) complete(tail []byte) (sum [sha256.Size]byte) {
-	d.whole.Write(tail)
-	d.whole.Sum(sum[:0])
-	return sum
+	request := cms.Request{Digest: signed, Signer: p.Signer, Chain: p.Chain, Now: p.Now}
+	if p.Timestamp != nil {
+		request.Timestamp = func(ctx context.Context, value []byte) ([]byte, error) {
+			token, err := p.Timestamp(ctx, value)
+			if err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrTimestamp, err)
+			}
+			return token, nil
+		}
+	}
+	return cms.Sign(ctx, request)
 }

@@ -3,7 +3,9 @@ package pades_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/pdf/pdftest"
 	"signbus.dev/pkg/sign/cms"
@@ -32,7 +35,7 @@ func TestFourSignaturesStayValid(t *testing.T) {
 	data := pdftest.Sample(2, "Contract between Anna and Bruno")
 	signers := []signer{ecdsaSigner("Anna"), rsaSigner("Bruno"), ecdsaSigner("Carla"), rsaSigner("Signbus Seal")}
 	for i, s := range signers {
-		var result pades.Result
+		var result *pades.Addition
 		data, result = sign(t, data, s, pades.Params{
 			Boxes: []pdf.Box{compass(t, data, 1, 7+i%3)}, Appearance: lines(s.chain[0].Subject.CommonName, "agreed"),
 			Reason: "agreed", Location: "Zürich",
@@ -125,7 +128,7 @@ func TestBlankFieldsAreFilled(t *testing.T) {
 			data := d.Bytes()
 			before := inspect(t, data)
 			for i, field := range []string{"client.witness", "bank", "client.manager"} {
-				var result pades.Result
+				var result *pades.Addition
 				data, result = sign(t, data, ecdsaSigner("Anna"), pades.Params{Field: field, Appearance: lines("Anna for " + field)})
 				require.Equal(t, field, result.FieldName)
 				require.Equal(t, i+1, result.Signatures)
@@ -156,16 +159,19 @@ func attemptSign(t testing.TB, data []byte, p pades.Params) ([]byte, error) {
 		s := ecdsaSigner("Anna")
 		p.Signer, p.Chain = s.key, s.chain
 	}
-	var out bytes.Buffer
-	_, err := pades.Sign(t.Context(), bytes.NewReader(data), int64(len(data)), &out, p)
-	return out.Bytes(), err
+	made, err := pades.Sign(t.Context(), source(data), p)
+	if err != nil {
+		require.Nil(t, made)
+		return nil, err
+	}
+	return append(bytes.Clone(data), made.Tail...), nil
 }
 
 func TestNewFieldNamesAreUnique(t *testing.T) {
 	t.Parallel()
 	data := pdftest.Document{Pages: make([]pdftest.Page, 1), Fields: []string{"Signature1", "Signature3.x"}}.Bytes()
 	for _, want := range []string{"Signature2", "Signature4"} {
-		var result pades.Result
+		var result *pades.Addition
 		data, result = sign(t, data, ecdsaSigner("Anna"), pades.Params{Boxes: []pdf.Box{{Page: 1}}}) // an empty box does not show
 		require.Equal(t, want, result.FieldName)
 	}
@@ -223,7 +229,6 @@ func TestEarlierSignaturesAreRespected(t *testing.T) {
 			out, err := attemptSign(t, c.data, c.params)
 			require.ErrorIs(t, err, c.want)
 			if c.want != nil {
-				require.Empty(t, out, "nothing may be written for a refused signature")
 				return
 			}
 			count := inspect(t, out).Signatures
@@ -281,7 +286,7 @@ func TestTimestamps(t *testing.T) {
 	requireJudges(t, data, 2)
 }
 
-func TestRefusedBeforeAnythingIsWritten(t *testing.T) {
+func TestRefused(t *testing.T) {
 	t.Parallel()
 	sample := pdftest.Sample(1, "Text")
 	for name, c := range map[string]struct {
@@ -296,6 +301,8 @@ func TestRefusedBeforeAnythingIsWritten(t *testing.T) {
 		"off the page":  {sample, pades.Params{Boxes: []pdf.Box{{Page: 1, LLX: 590, LLY: 0, URX: 700, URY: 50}}}, pdf.ErrOutsidePage},
 		"no such field": {sample, pades.Params{Field: "x"}, pdf.ErrFieldNotFound},
 		"other key":     {sample, pades.Params{Signer: ecdsaSigner("Bruno").key, Chain: ecdsaSigner("Anna").chain}, cms.ErrKeyMismatch},
+		"no timestamp":  {sample, pades.Params{Level: pades.LevelBT}, pades.ErrTimestamp},
+		"unknown level": {sample, pades.Params{Level: "B-X"}, pades.ErrLevel},
 		"expired":       {sample, pades.Params{Now: func() time.Time { return now.AddDate(2, 0, 0) }}, cms.ErrExpired},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -312,10 +319,95 @@ func TestSignStops(t *testing.T) {
 	s := ecdsaSigner("Anna")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := pades.Sign(ctx, bytes.NewReader(data), int64(len(data)), &bytes.Buffer{}, pades.Params{Signer: s.key, Chain: s.chain})
+	_, err := pades.Sign(ctx, source(data), pades.Params{Signer: s.key, Chain: s.chain})
 	require.ErrorIs(t, err, context.Canceled)
 
 	down := errors.New("down")
 	_, err = attemptSign(t, data, pades.Params{Timestamp: func(context.Context, []byte) ([]byte, error) { return nil, down }})
 	require.ErrorIs(t, err, down, "no timestamp must never become a signature without one")
+	require.ErrorIs(t, err, pades.ErrTimestamp)
+}
+
+func TestTheLevelAskedForIsReached(t *testing.T) {
+	t.Parallel()
+	for _, level := range []pades.Level{pades.LevelBB, pades.LevelBT} {
+		data, made := sign(t, pdftest.Sample(1, "Text"), ecdsaSigner("Anna"), pades.Params{Level: level, Timestamp: timestamps(t, 0)})
+		require.Equal(t, level, made.Level)
+		require.Equal(t, level, requireValid(t, data, 1)[0].Level)
+	}
+}
+
+// counted counts the bytes that are read.
+type counted struct {
+	io.ReaderAt
+	bytes int64
+}
+
+func (c *counted) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.ReaderAt.ReadAt(p, off)
+	c.bytes += int64(n)
+	return n, err
+}
+
+func TestAKnownDigestSavesThePass(t *testing.T) {
+	t.Parallel()
+	data := pdftest.Padded(5 << 20)
+	size := int64(len(data))
+	for name, s := range map[string]signer{"P-256": ecdsaSigner("Anna"), "RSA": rsaSigner("Bruno"), "Ed25519": ed25519Signer("Carla")} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first, made := sign(t, data, s, pades.Params{})
+			kept, err := made.Digest.MarshalBinary()
+			require.NoError(t, err)
+			state, err := digest.Restore(kept, sha256.Sum256(first), int64(len(first)))
+			require.NoError(t, err)
+
+			in := &counted{ReaderAt: bytes.NewReader(first)}
+			made, err = pades.Sign(t.Context(), pades.Source{ReaderAt: in, Size: int64(len(first)), Digest: state}, pades.Params{Signer: s.key, Chain: s.chain})
+			require.NoError(t, err)
+			if name == "Ed25519" {
+				require.Greater(t, in.bytes, size, "its digest has no state that is kept")
+			} else {
+				require.Less(t, in.bytes, size/10)
+			}
+			second := append(bytes.Clone(first), made.Tail...)
+			require.Equal(t, sha256.Sum256(second), made.Digest.Sum())
+			requireValid(t, second, 2)
+		})
+	}
+
+	s := ecdsaSigner("Anna")
+	src := source(data)
+	src.Digest = digest.Empty()
+	_, err := pades.Sign(t.Context(), src, pades.Params{Signer: s.key, Chain: s.chain})
+	require.ErrorIs(t, err, digest.ErrState)
+}
+
+func TestWriteToCopiesFiles(t *testing.T) {
+	t.Parallel()
+	data := pdftest.Padded(1 << 20)
+	in, err := os.Open(write(t, "in.pdf", data))
+	require.NoError(t, err)
+	defer in.Close()
+	s := ecdsaSigner("Anna")
+	src := pades.Source{ReaderAt: in, Size: int64(len(data))}
+	made, err := pades.Sign(t.Context(), src, pades.Params{Signer: s.key, Chain: s.chain})
+	require.NoError(t, err)
+	want := append(bytes.Clone(data), made.Tail...)
+	for range 2 { // wherever the file was left
+		path := filepath.Join(t.TempDir(), "out.pdf")
+		out, err := os.Create(path)
+		require.NoError(t, err)
+		require.NoError(t, made.WriteTo(t.Context(), out, src))
+		require.NoError(t, out.Close())
+		got, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	src.Size++ // cut off since
+	require.Error(t, made.WriteTo(t.Context(), io.Discard, src))
+	out, err := os.Create(filepath.Join(t.TempDir(), "out.pdf"))
+	require.NoError(t, err)
+	defer out.Close()
+	require.ErrorIs(t, made.WriteTo(t.Context(), out, src), io.EOF)
 }

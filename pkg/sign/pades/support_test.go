@@ -9,6 +9,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -95,9 +96,13 @@ func ed25519Signer(name string) signer {
 	return testAuthority().issue(name, key, nil)
 }
 
+func source(data []byte) pades.Source {
+	return pades.Source{ReaderAt: bytes.NewReader(data), Size: int64(len(data))}
+}
+
 // sign signs and checks what holds for every signature: the original is a prefix, the
-// digest and the size are those of the output, every check says valid.
-func sign(t testing.TB, original []byte, s signer, p pades.Params) ([]byte, pades.Result) {
+// digest is that of the output, every check says valid.
+func sign(t testing.TB, original []byte, s signer, p pades.Params) ([]byte, *pades.Addition) {
 	t.Helper()
 	p.Signer, p.Chain = s.key, s.chain
 	if p.Time.IsZero() {
@@ -106,13 +111,14 @@ func sign(t testing.TB, original []byte, s signer, p pades.Params) ([]byte, pade
 	if p.Name == "" {
 		p.Name = s.chain[0].Subject.CommonName
 	}
-	var out bytes.Buffer
-	result, err := pades.Sign(t.Context(), bytes.NewReader(original), int64(len(original)), &out, p)
+	made, err := pades.Sign(t.Context(), source(original), p)
 	require.NoError(t, err)
+	var out bytes.Buffer
+	require.NoError(t, made.WriteTo(t.Context(), &out, source(original)))
 	require.True(t, bytes.HasPrefix(out.Bytes(), original), "the original must be a prefix")
-	require.Equal(t, int64(out.Len()), result.Size)
-	require.Equal(t, sha256Sum(out.Bytes()), result.SHA256)
-	return out.Bytes(), result
+	require.Equal(t, int64(out.Len()), made.Digest.Bytes())
+	require.Equal(t, sha256.Sum256(out.Bytes()), made.Digest.Sum())
+	return out.Bytes(), made
 }
 
 func verify(t testing.TB, data []byte) []pades.Report {
