@@ -63,13 +63,21 @@ const (
 	keyGraphSignerName  = "graphSignerName"
 )
 
-// The signature levels that are built.
+// The baseline levels of a signature (ETSI EN 319 142-1 and EN 319 122-1, clause 6). Each
+// one has what the one before it has. Which of them can be made is a provider's to say.
 const (
-	// LevelBB is a PAdES baseline signature, B-B.
+	// LevelBB is a signature with the signer's certificate.
 	LevelBB = "B-B"
-	// LevelBT is a PAdES signature with a timestamp, B-T.
+	// LevelBT has a time-stamp of a time-stamp authority.
 	LevelBT = "B-T"
+	// LevelBLT has the certificates and revocation data that prove it.
+	LevelBLT = "B-LT"
+	// LevelBLTA has a time-stamp over all of that, which can be renewed.
+	LevelBLTA = "B-LTA"
 )
+
+// Levels returns the signature levels, the lowest first.
+func Levels() []string { return []string{LevelBB, LevelBT, LevelBLT, LevelBLTA} }
 
 // maxCustomText bounds one line of a signature tag: more can never be read in it.
 const maxCustomText = 200
@@ -80,7 +88,7 @@ type TaskConf struct {
 	SignAllVisible bool
 	// Provider names the provider that performs the task; empty lets the bus choose.
 	Provider string
-	// SignatureLevel is B-B or B-T; empty lets the bus choose.
+	// SignatureLevel is one of [Levels]; empty means the customer's default.
 	SignatureLevel string
 }
 
@@ -126,12 +134,8 @@ func parseTaskConf(c ConfString, path string, problems *problemList) TaskConf {
 			}
 			conf.Provider = value
 		case keySignatureLevel:
-			switch value {
-			case LevelBB, LevelBT:
-			case "B-LT", "B-LTA":
-				problems.add(notSupported(at, "supported levels are B-B and B-T"))
-			default:
-				problems.add(illegal(at, "must be B-B or B-T"))
+			if !slices.Contains(Levels(), value) {
+				problems.add(illegal(at, "must be B-B, B-T, B-LT or B-LTA"))
 			}
 			conf.SignatureLevel = value
 		case keyInvitationMail, keyCompletedMail, keyRequiredIdentity:

@@ -165,7 +165,6 @@ func TestValidateRefusesWhatIsNotBuilt(t *testing.T) {
 		"graphFieldDesc":   {act0, set("confString", obj{"graphFieldDesc": "x"}), code, actionPath + ".confString.graphFieldDesc"},
 		"graphSignerRole":  {act0, set("confString", obj{"graphSignerRole": "x"}), code, actionPath + ".confString.graphSignerRole"},
 		"graphSignerName":  {act0, set("confString", obj{"graphSignerName": "x"}), code, actionPath + ".confString.graphSignerName"},
-		"level":            {task0, set("confString", obj{"signatureLevel": "B-LTA"}), code, taskPath + ".confString.signatureLevel"},
 		"identification":   {task0, set("confString", obj{"requireIdentification": true}), code, taskPath + ".confString.requiredIdentification"},
 		"invitation":       {task0, set("confString", obj{"receiveInvitationMailToSign": true}), code, taskPath + ".confString.receiveInvitationMailToSign"},
 		"completed mail":   {task0, set("confString", obj{"receiveCompletedEnvelopeMail": false}), code, taskPath + ".confString.receiveCompletedEnvelopeMail"},
@@ -266,6 +265,13 @@ func TestParseTaskConf(t *testing.T) {
 	conf, err = contract.ParseTaskConf(contract.ConfString{"signAllVisible": "N", "provider": "csc", "signatureLevel": "B-B"})
 	require.NoError(t, err)
 	require.Equal(t, contract.TaskConf{Provider: "csc", SignatureLevel: "B-B"}, conf)
+	for _, level := range contract.Levels() {
+		conf, err = contract.ParseTaskConf(contract.ConfString{"signatureLevel": level})
+		require.NoError(t, err)
+		require.Equal(t, level, conf.SignatureLevel)
+	}
+	_, err = contract.ParseTaskConf(contract.ConfString{"signatureLevel": "b-lt"})
+	require.EqualError(t, err, "confString.signatureLevel: must be B-B, B-T, B-LT or B-LTA")
 	_, err = contract.ParseTaskConf(contract.ConfString{"provider": ""})
 	require.EqualError(t, err, "confString.provider: must be the name of a provider: lower-case letters, digits and -")
 }

@@ -8,6 +8,7 @@ package provider
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -37,10 +38,8 @@ func formatOf(trust contract.TrustLevel) Format {
 type Capabilities struct {
 	// Name is how a task names the provider.
 	Name string
-	// Levels are the baseline levels, such as B-T.
-	Levels []string
-	// Formats are the signature formats.
-	Formats []Format
+	// Levels are the signature formats, each with its baseline levels, such as B-T.
+	Levels map[Format][]string
 	// TrustLevels are those of the envelopes that it can work on.
 	TrustLevels []contract.TrustLevel
 	// ActionTypes is what people can do with it.
@@ -62,8 +61,7 @@ const SignatureBookName = "signature-book"
 func SignatureBook() Capabilities {
 	return Capabilities{
 		Name:          SignatureBookName,
-		Levels:        []string{contract.LevelBB, contract.LevelBT},
-		Formats:       []Format{PAdES},
+		Levels:        map[Format][]string{PAdES: {contract.LevelBB, contract.LevelBT}},
 		TrustLevels:   []contract.TrustLevel{contract.TrustInternalPDF, contract.TrustDigitalPDF},
 		ActionTypes:   []contract.ActionType{contract.ActionSign, contract.ActionApprove, contract.ActionView},
 		CertTypes:     []contract.CertType{contract.CertInternal, contract.CertRemote},
@@ -73,17 +71,22 @@ func SignatureBook() Capabilities {
 	}
 }
 
+// DefaultLevel is the signature level of a task where neither the task nor its customer
+// names one.
+const DefaultLevel = contract.LevelBT
+
 // Check returns a [contract.Error] with the code not_supported for the first thing in
 // the task that the provider cannot do, nil when it can do all. path is where the task
 // stands in the request; level is the signature level that was chosen for it.
 func (c Capabilities) Check(path string, trust contract.TrustLevel, level string, task contract.Task) error {
+	format := formatOf(trust)
 	switch {
 	case !slices.Contains(c.TrustLevels, trust):
 		return c.cannot("envelope.trustLevelCode", "works on envelopes of trust level %s", list(c.TrustLevels))
-	case !slices.Contains(c.Formats, formatOf(trust)):
-		return c.cannot("envelope.trustLevelCode", "makes signatures of format %s", list(c.Formats))
-	case !slices.Contains(c.Levels, level):
-		return c.cannot(path+".confString.signatureLevel", "makes signatures of level %s", list(c.Levels))
+	case len(c.Levels[format]) == 0:
+		return c.cannot("envelope.trustLevelCode", "makes signatures of format %s", list(slices.Sorted(maps.Keys(c.Levels))))
+	case !slices.Contains(c.Levels[format], level):
+		return c.cannot(path+".confString.signatureLevel", "makes %s signatures of level %s", format, list(c.Levels[format]))
 	case task.Action == contract.TaskAutoSign && !c.Automatic:
 		return c.cannot(path+".action", "does not sign automatically; give the task another provider")
 	case task.Action == contract.TaskSeal && !c.Seal:

@@ -41,7 +41,7 @@ func TestCheckSaysWhatIsMissing(t *testing.T) {
 	nothingAlone := provider.SignatureBook()
 	nothingAlone.Automatic, nothingAlone.Seal = false, false
 	cades := provider.SignatureBook()
-	cades.Formats = []provider.Format{provider.CAdES}
+	cades.Levels = map[provider.Format][]string{provider.CAdES: contract.Levels()}
 	for name, c := range map[string]struct {
 		provider provider.Capabilities
 		trust    contract.TrustLevel
@@ -59,7 +59,7 @@ func TestCheckSaysWhatIsMissing(t *testing.T) {
 		},
 		"level": {
 			provider.SignatureBook(), contract.TrustInternalPDF, "B-LTA", task(nil),
-			path + ".confString.signatureLevel: the provider signature-book makes signatures of level B-B or B-T",
+			path + ".confString.signatureLevel: the provider signature-book makes PAdES signatures of level B-B or B-T",
 		},
 		"automatic": {
 			nothingAlone, contract.TrustInternalPDF, contract.LevelBT, task(func(t *contract.Task) { t.Action = contract.TaskAutoSign }),

@@ -15,6 +15,7 @@ import (
 	"signbus.dev/pkg/bus/bustest"
 	"signbus.dev/pkg/contract"
 	"signbus.dev/pkg/contract/handover"
+	"signbus.dev/pkg/provider"
 	"signbus.dev/pkg/store"
 	"signbus.dev/pkg/store/storetest"
 	"signbus.dev/pkg/subjects"
@@ -161,7 +162,7 @@ func TestResolveDecidesEverything(t *testing.T) {
 		}, got.LoadedBy)
 		require.Equal(t, []handover.Task{
 			{
-				Order: 1, Kind: handover.Human, HowMany: 1, Provider: "signature-book", SignatureLevel: "B-T",
+				Order: 1, Kind: handover.Human, HowMany: 1, Provider: "signature-book", SignatureLevel: provider.DefaultLevel,
 				Actors: []handover.Actor{{
 					ExternalID: "anna", Name: "Anna", Surname: "Alpha", Email: "anna@example.com", Language: "en",
 					Title: "Director", Organization: "Board", Company: "Demo Company",
@@ -180,10 +181,33 @@ func TestResolveDecidesEverything(t *testing.T) {
 				Actions: []handover.Action{{DocExternalID: "d1", Type: contract.ActionSign, Visibility: "V"}},
 			},
 			{
-				Order: 3, Kind: handover.Seal, HowMany: 1, Provider: "signature-book", SignatureLevel: "B-T",
+				Order: 3, Kind: handover.Seal, HowMany: 1, Provider: "signature-book", SignatureLevel: provider.DefaultLevel,
 				Actions: []handover.Action{{DocExternalID: "d1", Type: contract.ActionSign, Visibility: "V"}},
 			},
 		}, got.Tasks)
+	})
+}
+
+func TestSignatureLevelOfTheTaskOfTheCustomerOfTheBus(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		f := newFixture(t, db)
+		f.run(t)
+		level := func(named string) string {
+			one := task("annaU")
+			if named != "" {
+				one.ConfString = contract.ConfString{"signatureLevel": named}
+			}
+			return f.resolved(t, prepared(tasks(one))).Tasks[0].SignatureLevel
+		}
+		require.Equal(t, provider.DefaultLevel, level(""))
+		demo := directory.Customer{ID: "demo", Name: "Demo", SignatureLevel: contract.LevelBB}
+		require.NoError(t, f.service.EnsureCustomer(t.Context(), demo))
+		require.Equal(t, contract.LevelBB, level(""))
+		require.Equal(t, contract.LevelBT, level(contract.LevelBT))
+		demo.SignatureLevel = ""
+		require.NoError(t, f.service.EnsureCustomer(t.Context(), demo))
+		require.Equal(t, provider.DefaultLevel, level(""))
 	})
 }
 
@@ -446,7 +470,7 @@ func TestEnsureRefusesWhatCannotBeKept(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, db *store.DB) {
 		f := newFixture(t, db)
 		for _, c := range []directory.Customer{
-			{ID: ""}, {ID: "a.b"}, {ID: "x", Systems: []string{"a b"}}, {ID: "x", Codes: []string{""}},
+			{ID: ""}, {ID: "a.b"}, {ID: "x", Systems: []string{"a b"}}, {ID: "x", Codes: []string{""}}, {ID: "x", SignatureLevel: "B-X"},
 		} {
 			require.ErrorIs(t, f.service.EnsureCustomer(t.Context(), c), directory.ErrInvalid)
 		}

@@ -30,8 +30,10 @@ type Customer struct {
 	// Codes are the customerCodes; only their digests are kept.
 	Codes []string
 	// Systems are the external systems that may send.
-	Systems  []string
-	Disabled bool
+	Systems []string
+	// SignatureLevel is that of tasks that name none; empty means [provider.DefaultLevel].
+	SignatureLevel string
+	Disabled       bool
 }
 
 // Authority is what a user may do.
@@ -78,10 +80,13 @@ func (s *Service) EnsureCustomer(ctx context.Context, c Customer) error {
 	}
 	err := s.DB.Update(ctx, func(tx *store.Tx) error {
 		now := store.Micros(s.Now())
-		if _, err := tx.Exec(ctx, `INSERT INTO directory_customers (id, name, disabled, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)
-			ON CONFLICT (id) DO UPDATE SET name = excluded.name, disabled = excluded.disabled, updated_at = excluded.updated_at
-			WHERE directory_customers.name <> excluded.name OR directory_customers.disabled <> excluded.disabled`,
-			c.ID, c.Name, c.Disabled, now); err != nil {
+		if _, err := tx.Exec(ctx, `INSERT INTO directory_customers (id, name, disabled, signature_level, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $5)
+			ON CONFLICT (id) DO UPDATE SET name = excluded.name, disabled = excluded.disabled,
+				signature_level = excluded.signature_level, updated_at = excluded.updated_at
+			WHERE directory_customers.name <> excluded.name OR directory_customers.disabled <> excluded.disabled
+				OR directory_customers.signature_level <> excluded.signature_level`,
+			c.ID, c.Name, c.Disabled, c.SignatureLevel, now); err != nil {
 			return err
 		}
 		for _, code := range c.Codes {
@@ -112,6 +117,9 @@ func (c Customer) validate() error {
 		if !subjects.ValidToken(system) {
 			return fmt.Errorf("%w: an external system must be 1 to 64 letters, digits, - or _", ErrInvalid)
 		}
+	}
+	if c.SignatureLevel != "" && !slices.Contains(contract.Levels(), c.SignatureLevel) {
+		return fmt.Errorf("%w: the signature level must be %s", ErrInvalid, strings.Join(contract.Levels(), ", "))
 	}
 	if slices.Contains(c.Codes, "") {
 		return fmt.Errorf("%w: a customerCode is empty", ErrInvalid)

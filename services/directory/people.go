@@ -2,12 +2,15 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
+	"signbus.dev/pkg/contract"
 	"signbus.dev/pkg/contract/handover"
+	"signbus.dev/pkg/provider"
 	"signbus.dev/pkg/store"
 )
 
@@ -82,6 +85,33 @@ func (p people) readUsers(ctx context.Context, q store.Querier, customer string,
 		p.users[u.ExternalID] = &u
 	}
 	return nil
+}
+
+// settings are what a customer has decided for all its envelopes.
+type settings struct {
+	// level is the signature level of tasks that name none.
+	level string
+}
+
+// readSettings reads those of a customer who may use the bus; for another it returns a
+// [contract.Error].
+func readSettings(ctx context.Context, q store.Querier, customer string) (settings, error) {
+	var (
+		s        settings
+		disabled bool
+	)
+	err := q.QueryRow(ctx, `SELECT disabled, signature_level FROM directory_customers WHERE id = $1`, []any{customer}, &disabled, &s.level)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return s, &contract.Error{Code: contract.CodeCustNotFound, Message: "there is no such customer"}
+	case err != nil:
+		return s, fmt.Errorf("read customer: %w", err)
+	case disabled:
+		return s, &contract.Error{Code: contract.CodeProductExpired, Message: "the customer is disabled; ask the operator of the bus"}
+	case s.level == "":
+		s.level = provider.DefaultLevel
+	}
+	return s, nil
 }
 
 // chunks keeps statements within the number of arguments that engines take.

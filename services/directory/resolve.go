@@ -22,11 +22,12 @@ const (
 // resolve decides who takes part in an envelope. Its error is made of contract errors
 // when the caller can put it right.
 func (s *Service) resolve(ctx context.Context, q store.Querier, p handover.Prepared) (handover.Resolved, error) {
-	if err := checkCustomer(ctx, q, p.Operation.Customer); err != nil {
+	settings, err := readSettings(ctx, q, p.Operation.Customer)
+	if err != nil {
 		return handover.Resolved{}, err
 	}
 	tasks := tasksOf(p.Envelope)
-	r := resolution{prepared: p, providers: s.Providers, refs: make([][]contract.ActorRef, len(tasks))}
+	r := resolution{prepared: p, providers: s.Providers, settings: settings, refs: make([][]contract.ActorRef, len(tasks))}
 	users, roles := []string{p.Envelope.LoadedByExtID}, []string(nil)
 	for i, task := range tasks {
 		if task.Action == contract.TaskSeal { // the customer's own certificate signs, nobody else
@@ -46,7 +47,6 @@ func (s *Service) resolve(ctx context.Context, q store.Querier, p handover.Prepa
 			}
 		}
 	}
-	var err error
 	if r.people, err = readPeople(ctx, q, p.Operation.Customer, users, roles); err != nil {
 		return handover.Resolved{}, err
 	}
@@ -58,6 +58,7 @@ func (s *Service) resolve(ctx context.Context, q store.Querier, p handover.Prepa
 type resolution struct {
 	prepared  handover.Prepared
 	providers []provider.Capabilities
+	settings  settings
 	people    people
 	refs      [][]contract.ActorRef
 	problems  []error
@@ -104,7 +105,7 @@ func (r *resolution) secretary() handover.Actor {
 
 func (r *resolution) task(i int, task contract.Task) handover.Task {
 	path := taskPath(i)
-	out := handover.Task{Order: task.Order, HowMany: task.HowMany, Kind: kindOf(task), SignatureLevel: contract.LevelBT}
+	out := handover.Task{Order: task.Order, HowMany: task.HowMany, Kind: kindOf(task), SignatureLevel: r.settings.level}
 	if out.Kind == "" {
 		r.problem(contract.CodeNotSupported, path+".action", "tasks are of type T with action WRK, or of type A with action ASI or SEA")
 		return out

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -182,15 +181,6 @@ func allWhenEmpty(types []contract.EventType) []contract.EventType {
 
 // checkCustomer refuses a customer who does not exist or is disabled.
 func checkCustomer(ctx context.Context, q store.Querier, customer string) error {
-	var disabled bool
-	err := q.QueryRow(ctx, `SELECT disabled FROM directory_customers WHERE id = $1`, []any{customer}, &disabled)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return &contract.Error{Code: contract.CodeCustNotFound, Message: "there is no such customer"}
-	case err != nil:
-		return err
-	case disabled:
-		return &contract.Error{Code: contract.CodeProductExpired, Message: "the customer is disabled; ask the operator of the bus"}
-	}
-	return nil
+	_, err := readSettings(ctx, q, customer)
+	return err
 }

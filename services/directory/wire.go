@@ -38,12 +38,14 @@ func Wire(ctx context.Context, p *service.Platform) (service.Unit, error) {
 // not name stays as it is.
 type directoryFile struct {
 	Customers []struct {
-		ID       string   `json:"id"`
-		Name     string   `json:"name"`
-		Codes    []string `json:"customerCodes"`
-		Systems  []string `json:"externalSystems"`
-		Disabled bool     `json:"disabled"`
-		Users    []struct {
+		ID      string   `json:"id"`
+		Name    string   `json:"name"`
+		Codes   []string `json:"customerCodes"`
+		Systems []string `json:"externalSystems"`
+		// SignatureLevel is that of tasks that name none.
+		SignatureLevel string `json:"signatureLevel"`
+		Disabled       bool   `json:"disabled"`
+		Users          []struct {
 			ExternalID   string      `json:"externalId"`
 			Username     string      `json:"username"`
 			Name         string      `json:"name"`
@@ -80,7 +82,7 @@ func (s *Service) applyFile(ctx context.Context, path string) error {
 	}
 	var errs []error
 	for _, c := range file.Customers {
-		errs = append(errs, s.EnsureCustomer(ctx, Customer{ID: c.ID, Name: c.Name, Codes: c.Codes, Systems: c.Systems, Disabled: c.Disabled}))
+		errs = append(errs, s.EnsureCustomer(ctx, Customer{ID: c.ID, Name: c.Name, Codes: c.Codes, Systems: c.Systems, SignatureLevel: c.SignatureLevel, Disabled: c.Disabled}))
 		for _, u := range c.Users {
 			username := u.Username
 			if username == "" {

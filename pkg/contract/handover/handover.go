@@ -165,7 +165,7 @@ type Task struct {
 	// Actors are distinct; empty only for a seal.
 	Actors   []Actor `json:"actors,omitempty"`
 	Provider string  `json:"provider"`
-	// SignatureLevel is B-B or B-T.
+	// SignatureLevel is one of contract.Levels.
 	SignatureLevel string   `json:"signatureLevel"`
 	Actions        []Action `json:"actions"`
 }
