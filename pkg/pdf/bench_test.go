@@ -27,3 +27,40 @@ func BenchmarkInspect(b *testing.B) {
 		})
 	}
 }
+func BenchmarkPrepare(b *testing.B) {
+	small := pdftest.Padded(50 << 10)
+	box := pdf.Box{Page: 1, LLX: 10, LLY: 10, URX: 190, URY: 60}
+	for name, c := range map[string]struct {
+		data []byte
+		req  pdf.Request
+	}{
+		"invisible":       {small, pdf.Request{}},
+		"visible":         {small, pdf.Request{Boxes: []pdf.Box{box}, Appearance: pdf.Appearance{Lines: []string{"Anna", "agreed"}}}},
+		"tenth signature": {signedTimes(b, small, 9), pdf.Request{}},
+		"streams":         {pdftest.Document{Pages: make([]pdftest.Page, 1), Text: "Text", Padding: 50 << 10, Streams: true}.Bytes(), pdf.Request{}},
+		"1000 pages":      {pdftest.Sample(1000, "Text"), pdf.Request{}},
+		"100000 objects":  {pdftest.ManyObjects(100_000), pdf.Request{}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			c.req.Reserve = 10_000
+			r := bytes.NewReader(c.data)
+			b.ReportAllocs()
+			for b.Loop() {
+				_, err := pdf.Prepare(b.Context(), r, int64(len(c.data)), pdf.Limits{}, c.req)
+				require.NoError(b, err)
+			}
+		})
+	}
+}
+
+// signedTimes returns data with that many signatures, whose bytes are none.
+func signedTimes(t testing.TB, data []byte, n int) []byte {
+	t.Helper()
+	data = bytes.Clone(data)
+	for range n {
+		update, err := pdf.Prepare(t.Context(), bytes.NewReader(data), int64(len(data)), pdf.Limits{}, pdf.Request{Reserve: 10_000})
+		require.NoError(t, err)
+		data = append(data, update.Tail...)
+	}
+	return data
+}

@@ -38,6 +38,8 @@ var (
 	ErrFieldSigned = errors.New("signature field already signed")
 	// ErrNotPermitted means that an earlier signature forbids this one.
 	ErrNotPermitted = errors.New("an earlier signature forbids this change")
+	// ErrRequest means that a request contradicts itself or has a value out of range.
+	ErrRequest = errors.New("request not valid")
 	// ErrContentsTooSmall means that the signature does not fit the reserved space.
 	ErrContentsTooSmall = errors.New("signature larger than the space reserved for it")
 )

@@ -35,10 +35,10 @@ type field struct {
 // form is the interactive form of a document.
 type form struct {
 	catalog object
-	obj     object          // the AcroForm dictionary; its ref is zero when it is direct
-	exists  bool            // there is an AcroForm
-	fields  []field         // signature fields only
-	names   map[string]bool // full names of all fields and their groups
+	obj     object   // the AcroForm dictionary; its ref is zero when it is direct
+	exists  bool     // there is an AcroForm
+	fields  []field  // signature fields only
+	names   []string // full names of all fields and their groups
 }
 
 // form reads the field tree.
@@ -47,7 +47,7 @@ func (f *file) form() (*form, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &form{catalog: catalog, names: map[string]bool{}}
+	out := &form{catalog: catalog}
 	if out.obj, err = f.resolve(catalog.dict.get("AcroForm")); err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (w *fieldWalk) node(v value, above fieldContext, depth int) error {
 		return err
 	}
 	name := strings.Join(below.parts, ".")
-	w.form.names[name] = true
+	w.form.names = append(w.form.names, name)
 	kids, err := f.resolve(obj.dict.get("Kids"))
 	if err != nil {
 		return err

@@ -111,11 +111,8 @@ func (f *file) info(pages []page) (*Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	info := &Info{Version: f.version, XRefStream: f.streamed, StartXRef: f.startXRef, Objects: len(f.xrefs)}
-	if v := fm.catalog.dict.get("Version").name(); v > info.Version {
-		info.Version = v
-	}
-	if info.Certification, err = f.certification(fm.catalog); err != nil {
+	info := &Info{Version: f.pdfVersion(fm.catalog), XRefStream: f.streamed, StartXRef: f.startXRef, Objects: len(f.xrefs)}
+	if info.Certification, _, err = f.certification(fm.catalog); err != nil {
 		return nil, err
 	}
 	if err := f.findPages(fm.fields, pages); err != nil {

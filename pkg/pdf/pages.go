@@ -158,3 +158,47 @@ func (f *file) rect(v value) (Rect, bool, error) {
 	r := Rect{c[0], c[1], c[2], c[3]}.normal()
 	return r, r.Width() > 0 && r.Height() > 0, nil
 }
+
+// page returns the page with that number.
+func (e *edit) page(n int) (page, error) {
+	pages, err := e.allPages()
+	if err != nil {
+		return page{}, err
+	}
+	if n < 1 || n > len(pages) {
+		return page{}, fmt.Errorf("%w: page %d of %d", ErrPageRange, n, len(pages))
+	}
+	return pages[n-1], nil
+}
+
+// pageOf returns the page with that address.
+func (e *edit) pageOf(r ref) (page, error) {
+	pages, err := e.allPages()
+	if err != nil {
+		return page{}, err
+	}
+	for _, p := range pages {
+		if p.ref == r {
+			return p, nil
+		}
+	}
+	return page{info: PageInfo{UserUnit: 1}}, nil
+}
+
+func (e *edit) allPages() ([]page, error) {
+	var err error
+	if e.pages == nil {
+		e.pages, err = e.file.pages()
+	}
+	return e.pages, err
+}
+
+// locate finds the pages of the widgets of a field.
+func (e *edit) locate(fl *field) error {
+	pages, err := e.allPages()
+	if err != nil {
+		return err
+	}
+	fields := []field{*fl}
+	return e.file.findPages(fields, pages)
+}

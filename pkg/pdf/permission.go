@@ -3,18 +3,81 @@ package pdf
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
-// certification returns the DocMDP level of the document: 0 without certification,
-// 1 no change, 2 forms and signatures, 3 annotations too.
-func (f *file) certification(catalog object) (int, error) {
+// rules is what the signatures of a document leave open.
+type rules struct {
+	// level is what is allowed in the whole document: 0 everything, 1 no change, 2 forms and
+	// signatures, 3 annotations too. Document time-stamps and validation data are always
+	// allowed (ISO 32000-2, table 257).
+	level  int
+	by     string // who says so
+	locks  []Lock // of fields
+	signed int    // number of signatures
+}
+
+// restrict takes the stricter of two levels.
+func (r *rules) restrict(level int64, by string) {
+	if level >= 1 && level <= 3 && (r.level == 0 || int(level) < r.level) {
+		r.level, r.by = int(level), by
+	}
+}
+
+// rules reads what the certification and each signature of the document forbid.
+func (f *file) rules(fm *form) (rules, error) {
+	var out rules
+	level, _, err := f.certification(fm.catalog)
+	if err != nil {
+		return out, err
+	}
+	out.restrict(int64(level), "the document is certified")
+	for _, fl := range fm.fields {
+		sig, ok, err := f.signed(fl)
+		if err != nil {
+			return out, err
+		}
+		if !ok {
+			continue
+		}
+		out.signed++
+		by := fmt.Sprintf("the signature of field %q locks the document", fl.name)
+		if err := f.transforms(sig, func(method string, parms *dict) error {
+			switch method {
+			case "DocMDP":
+				p, _ := parms.get("P").integer()
+				out.restrict(p, by)
+			case "FieldMDP":
+				lock, err := f.lock(parms)
+				if err != nil || lock == nil {
+					return err
+				}
+				out.locks = append(out.locks, *lock)
+			}
+			return nil
+		}); err != nil {
+			return out, err
+		}
+		lock, err := f.resolve(fl.obj.dict.get("Lock"))
+		if err != nil {
+			return out, err
+		}
+		p, _ := lock.dict.get("P").integer()
+		out.restrict(p, by)
+	}
+	return out, nil
+}
+
+// certification returns the DocMDP level of the document, 0 without certification, and
+// the signature that certifies.
+func (f *file) certification(catalog object) (int, ref, error) {
 	perms, err := f.resolve(catalog.dict.get("Perms"))
 	if err != nil || perms.kind != kindDict {
-		return 0, err
+		return 0, ref{}, err
 	}
 	sig, err := f.resolve(perms.dict.get("DocMDP"))
 	if err != nil || sig.kind != kindDict {
-		return 0, err
+		return 0, ref{}, err
 	}
 	level := 2
 	err = f.transforms(sig, func(method string, parms *dict) error {
@@ -27,7 +90,7 @@ func (f *file) certification(catalog object) (int, error) {
 		}
 		return err
 	})
-	return level, err
+	return level, sig.ref, err
 }
 
 // transforms calls do for each transform method of a signature.
@@ -55,55 +118,97 @@ func (f *file) transforms(sig object, do func(method string, parms *dict) error)
 	return nil
 }
 
-// permit refuses a change that an earlier signature forbids: signing the field
-// of that name, and adding stamps.
-func (f *file) permit(fm *form, name string, stamps bool) error {
-	level, err := f.certification(fm.catalog)
+// lock reads a lock of fields; it is nil when the action is none of the standard.
+func (f *file) lock(d *dict) (*Lock, error) {
+	action, err := f.resolve(d.get("Action"))
 	if err != nil {
-		return err
+		return nil, err
 	}
+	out := &Lock{Action: Action(action.name())}
+	if out.Action != LockAll && out.Action != LockInclude && out.Action != LockExclude {
+		return nil, nil
+	}
+	fields, err := f.resolve(d.get("Fields"))
+	if err != nil || out.Action == LockAll {
+		return out, err
+	}
+	for _, v := range fields.list {
+		name, err := f.resolve(v)
+		if err != nil {
+			return nil, err
+		}
+		out.Fields = append(out.Fields, name.text())
+	}
+	return out, nil
+}
+
+// sign refuses to sign or to place the field of that name, to certify, and to add stamps
+// where an earlier signature forbids it.
+func (r rules) sign(name string, certify, stamps bool) error {
 	switch {
-	case level == 1:
-		return fmt.Errorf("%w: the document is certified against every change; use an uncertified copy", ErrNotPermitted)
-	case level == 2 && stamps:
-		return fmt.Errorf("%w: the document is certified against annotations; place the signature on one page only", ErrNotPermitted)
+	case r.level == 1:
+		return fmt.Errorf("%w: %s against every change; use a copy without it", ErrNotPermitted, r.by)
+	case r.level == 2 && stamps:
+		return fmt.Errorf("%w: %s against annotations; place the signature on one page only", ErrNotPermitted, r.by)
+	case certify && r.signed > 0:
+		return fmt.Errorf("%w: only the first signature of a document can certify it; sign without certifying", ErrNotPermitted)
 	}
-	for _, fl := range fm.fields {
-		sig, ok, err := f.signed(fl)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			continue
-		}
-		if err := f.transforms(sig, func(method string, parms *dict) error {
-			if method != "FieldMDP" {
-				return nil
-			}
-			return f.permitLock(parms, name)
-		}); err != nil {
-			return err
-		}
-		lock, err := f.resolve(fl.obj.dict.get("Lock"))
-		if err != nil {
-			return err
-		}
-		if p, ok := lock.dict.get("P").integer(); ok && p == 1 {
-			return fmt.Errorf("%w: the signature of field %q locks the document; use a copy without it", ErrNotPermitted, fl.name)
+	for _, l := range r.locks {
+		if l.covers(name) {
+			return fmt.Errorf("%w: an earlier signature locks the field %q; use another field", ErrNotPermitted, name)
 		}
 	}
 	return nil
 }
 
-func (f *file) permitLock(parms *dict, name string) error {
-	fields, err := f.resolve(parms.get("Fields"))
-	if err != nil {
-		return err
+// covers tells whether the lock is about the field of that name or one above it.
+func (l Lock) covers(name string) bool {
+	listed := slices.ContainsFunc(l.Fields, func(n string) bool { return n == name || strings.HasPrefix(name, n+".") })
+	return l.Action == LockAll || listed == (l.Action == LockInclude)
+}
+
+// entries writes the entries that a lock and the parameters of FieldMDP share, and P when asked for.
+func (l Lock) entries(p bool) []byte {
+	out := append([]byte("/Action/"), l.Action...)
+	if len(l.Fields) > 0 {
+		out = append(out, "/Fields["...)
+		for _, name := range l.Fields {
+			out = append(out, textString(name)...)
+		}
+		out = append(out, ']')
 	}
-	listed := slices.ContainsFunc(fields.list, func(v value) bool { return v.text() == name })
-	action := parms.get("Action").name()
-	if action == "All" || action == "Include" && listed || action == "Exclude" && !listed {
-		return fmt.Errorf("%w: an earlier signature locks the field %q; use another field", ErrNotPermitted, name)
+	if p && l.P > 0 {
+		out = fmt.Appendf(out, "/P %d", l.P)
 	}
-	return nil
+	return out
+}
+
+// references returns the Reference entry of the signature dictionary: what the
+// signature certifies and locks.
+func (e *edit) references(signature ref, own *field) ([]byte, error) {
+	var out []byte
+	if e.req.Certify > 0 {
+		if err := e.setIn(e.form.catalog, "Perms", set{"DocMDP", signature.bytes()}); err != nil {
+			return nil, err
+		}
+		out = fmt.Appendf(out, "<</Type/SigRef/TransformMethod/DocMDP/TransformParams<</Type/TransformParams/V/1.2/P %d>>>>", e.req.Certify)
+	}
+	lock := e.req.Lock
+	if lock == nil && own != nil {
+		obj, err := e.file.resolve(own.obj.dict.get("Lock"))
+		if err != nil {
+			return nil, err
+		}
+		if lock, err = e.file.lock(obj.dict); err != nil {
+			return nil, err
+		}
+	}
+	if lock != nil {
+		out = fmt.Appendf(out, "<</Type/SigRef/TransformMethod/FieldMDP/Data %s/TransformParams<</Type/TransformParams/V/1.2%s>>>>",
+			e.form.catalog.ref.bytes(), lock.entries(false))
+	}
+	if out == nil {
+		return nil, nil
+	}
+	return append(append([]byte("/Reference["), out...), ']'), nil
 }

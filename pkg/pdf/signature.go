@@ -3,6 +3,7 @@ package pdf
 import (
 	"cmp"
 	"context"
+	"crypto/sha1" //nolint:gosec // the standard names validation data by it
 	"fmt"
 	"io"
 	"slices"
@@ -15,6 +16,8 @@ import (
 type Signature struct {
 	// Field is the full name of the signed field.
 	Field string
+	// Type is Sig for a signature and DocTimeStamp for a document time-stamp.
+	Type string
 	// SubFilter names the format, such as ETSI.CAdES.detached.
 	SubFilter string
 	// Name, Reason and Location are claims of the signature dictionary.
@@ -28,8 +31,18 @@ type Signature struct {
 	// Start and End are the offsets of the first byte of the written signature, its "<",
 	// and of the first byte behind it; both -1 when it has no place of its own in the file.
 	Start, End int64
+	// Certify is the level at which the signature certifies the document (DocMDP): 1 to 3, 0 when it does not.
+	Certify int
+	// Extra are the strings in the signature dictionary that the standard does not define.
+	Extra []Entry
 	// Ambiguous tells whether the dictionary repeats a key, so that readers differ about it.
 	Ambiguous bool
+}
+
+// Key is the name under which the validation data of the signature is stored: the SHA-1 of its
+// Contents with the padding, in upper-case hexadecimal (ETSI EN 319 142-1, 5.4.2.3).
+func (s Signature) Key() string {
+	return fmt.Sprintf("%X", sha1.Sum(s.Contents)) //nolint:gosec // a name given by the standard, not a protection
 }
 
 // Signatures lists the signatures of a document in the order in which they were
@@ -59,6 +72,10 @@ func (f *file) signatures() ([]Signature, error) {
 	if err != nil {
 		return nil, err
 	}
+	level, certifier, err := f.certification(fm.catalog)
+	if err != nil {
+		return nil, err
+	}
 	var out []Signature
 	for _, fl := range fm.fields {
 		obj, ok, err := f.signed(fl)
@@ -74,6 +91,9 @@ func (f *file) signatures() ([]Signature, error) {
 		s, err := f.signature(fl.name, obj)
 		if err != nil {
 			return nil, err
+		}
+		if obj.ref.num != 0 && obj.ref == certifier {
+			s.Certify = level
 		}
 		out = append(out, s)
 	}
@@ -102,6 +122,12 @@ func (f *file) signature(name string, obj object) (Signature, error) {
 		return s, err
 	}
 	s.Time = parseTime(when)
+	if s.Type = obj.dict.get("Type").name(); s.Type == "" {
+		s.Type = "Sig" // the entry may be missing
+	}
+	if s.Extra, err = f.extra(obj); err != nil {
+		return s, err
+	}
 	s.SubFilter = obj.dict.get("SubFilter").name()
 	s.ByteRange, err = f.integers(obj.dict.get("ByteRange"))
 	if err != nil {
@@ -117,6 +143,24 @@ func (f *file) signature(name string, obj object) (Signature, error) {
 		s.End = s.Start + int64(len(contents.raw))
 	}
 	return s, nil
+}
+
+// extra returns the strings of a signature dictionary that are not standard.
+func (f *file) extra(obj object) ([]Entry, error) {
+	var out []Entry
+	for _, e := range obj.dict.entries {
+		if standardKeys[e.key] {
+			continue
+		}
+		v, err := f.resolve(e.val)
+		if err != nil {
+			return nil, err
+		}
+		if v.kind == kindString || v.kind == kindHexString {
+			out = append(out, Entry{Key: e.key, Value: v.bytes()})
+		}
+	}
+	return out, nil
 }
 
 func (f *file) integers(v value) ([]int64, error) {

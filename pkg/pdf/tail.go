@@ -20,10 +20,11 @@ type tail struct {
 	when    time.Time
 
 	byteRange int // offset in out of the numbers of the byte range
+	contents  int // offset in out of the "<" of the signature, 0 without one
 }
 
-// rangeWidth is the space kept for the numbers of a byte range.
-const rangeWidth = 4 * 12
+// blankRange is the space kept for the numbers of a byte range.
+const blankRange = "                                                "
 
 func newTail(f *file, when time.Time) (*tail, error) {
 	t := &tail{file: f, next: f.maxNumber() + 1, offsets: map[ref]int64{}, when: when}
@@ -65,18 +66,32 @@ func (t *tail) stream(r ref, entries string, data []byte) {
 	t.out.WriteString("\nendstream\nendobj\n")
 }
 
-// signature writes the signature dictionary with an empty signature and returns
-// the offset of its "<" in the tail.
-func (t *tail) signature(r ref, req Request, reference []byte) int {
+// signature writes the signature dictionary with room for the signature.
+func (t *tail) signature(r ref, req Request, references []byte) {
 	t.start(r)
-	t.out.WriteString("<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/ByteRange[")
+	if req.DocTimestamp {
+		t.out.WriteString("<</Type/DocTimeStamp/Filter/Adobe.PPKLite/SubFilter/ETSI.RFC3161/ByteRange[")
+	} else {
+		t.out.WriteString("<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/ByteRange[")
+	}
 	t.byteRange = t.out.Len()
-	t.out.Write(bytes.Repeat([]byte{' '}, rangeWidth))
+	t.out.WriteString(blankRange)
 	t.out.WriteString("]/Contents")
-	contents := t.out.Len()
+	t.contents = t.out.Len()
 	t.out.WriteByte('<')
-	t.out.Write(bytes.Repeat([]byte{'0'}, 2*req.Reserve))
+	t.out.Grow(2*req.Reserve + 1)
+	fillZeros(t.out.AvailableBuffer()[:2*req.Reserve])
+	t.out.Write(t.out.AvailableBuffer()[:2*req.Reserve])
 	t.out.WriteByte('>')
+	if !req.DocTimestamp {
+		t.claims(req)
+		t.out.Write(references)
+	}
+	t.out.WriteString(">>\nendobj\n")
+}
+
+// claims writes what a signature says about its signer.
+func (t *tail) claims(req Request) {
 	if !req.Time.IsZero() {
 		t.out.WriteString("/M(" + pdfTime(req.Time) + ")")
 	}
@@ -88,18 +103,19 @@ func (t *tail) signature(r ref, req Request, reference []byte) int {
 			t.out.Write(textString(e.text))
 		}
 	}
-	t.out.Write(reference)
-	t.out.WriteString(">>\nendobj\n")
-	return contents
+	for _, e := range req.Extra {
+		t.out.WriteString("/" + e.Key)
+		t.out.Write(hexString(e.Value))
+	}
 }
 
 func (t *tail) writeByteRange(r [4]int64) {
 	numbers := fmt.Appendf(nil, "%d %d %d %d", r[0], r[1], r[2], r[3])
-	copy(t.out.Bytes()[t.byteRange:t.byteRange+rangeWidth], numbers)
+	copy(t.out.Bytes()[t.byteRange:t.byteRange+len(blankRange)], numbers)
 }
 
 func pdfTime(at time.Time) string {
-	return at.UTC().Format("20060102150405") + "Z"
+	return at.UTC().Format("D:20060102150405Z")
 }
 
 // finish writes the cross-reference section, of the same sort as the newest of the file.

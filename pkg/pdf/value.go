@@ -293,6 +293,12 @@ func decodeUTF16(b []byte, big bool) string {
 	return string(utf16.Decode(units))
 }
 
+// hexString encodes bytes as a hexadecimal string.
+func hexString(b []byte) []byte {
+	out := append(make([]byte, 0, 2*len(b)+2), '<')
+	return append(hex.AppendEncode(out, b), '>')
+}
+
 // textString encodes s as a PDF text string.
 func textString(s string) []byte {
 	ascii := true
