@@ -285,7 +285,7 @@ func commands(page string) []string {
 func TestEveryCommandExists(t *testing.T) {
 	require.Equal(t, []string{"get a --output b", `unsubscribe "$id"`, "verify c"}, commands(
 		"```sh\nuntil signbus get a --output b; do sleep 1; done\nx | signbus unsubscribe \"$id\"\n```\n`signbus verify c`, so signbus is\n"))
-	require.Error(t, helps(t, "sign a"), "no such command")
+	require.Error(t, helps(t, "sing a"), "no such command")
 	require.Error(t, helps(t, "dead bury 1"), "no such command below another")
 	require.Error(t, helps(t, "send a.pdf --sing anna"), "no such flag")
 	checked := 0

@@ -61,14 +61,18 @@ func Main(ctx context.Context, args, environ []string, out, errs io.Writer) int 
 	err := root.ExecuteContext(ctx)
 	a.json = a.json || slices.Contains(args, "--json") // the command line may be wrong before its flags are read
 	var (
-		usage  usageError
-		failed failedError
+		usage   usageError
+		failed  failedError
+		refused refusedError
 	)
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &failed):
 		a.complain(failed.error)
+		return exitFailed
+	case errors.As(err, &refused):
+		a.complain(err)
 		return exitFailed
 	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown "):
 		a.complain(err)
@@ -87,17 +91,26 @@ func Main(ctx context.Context, args, environ []string, out, errs io.Writer) int 
 }
 
 func (a *app) complain(err error) {
-	var known *contract.Error
+	var (
+		known   *contract.Error
+		refused refusedError
+	)
 	if a.json {
 		line := map[string]string{"error": err.Error()}
 		if errors.As(err, &known) {
 			line["code"] = known.Code.API()
+		} else if errors.As(err, &refused) {
+			line["code"] = refused.code
 		}
 		_ = json.NewEncoder(a.errs).Encode(line) //nolint:errchkjson // strings only
 		return
 	}
 	if errors.As(err, &known) {
 		_, _ = fmt.Fprintf(a.errs, "signbus: %s: %s\n", known.Code.API(), contract.Sentence(err))
+		return
+	}
+	if errors.As(err, &refused) {
+		_, _ = fmt.Fprintf(a.errs, "signbus: %s: %v\n", refused.code, err)
 		return
 	}
 	_, _ = fmt.Fprintln(a.errs, "signbus:", err)
@@ -136,9 +149,11 @@ Check what came back:             signbus verify out/contract.pdf`,
 	f.StringVar(&a.user, "as", a.env("SIGNBUS_CLIENT_USER", "segr"), "secretary in whose name commands are given (SIGNBUS_CLIENT_USER)")
 	// The code is a secret: it comes from the environment, so that it is not seen in process lists.
 	a.code = a.env("SIGNBUS_CLIENT_CODE", "demo-secret")
-	root.AddGroup(&cobra.Group{ID: "bus", Title: "Run the bus:"}, &cobra.Group{ID: "client", Title: "Use a bus (customerCode in SIGNBUS_CLIENT_CODE):"})
+	root.AddGroup(&cobra.Group{ID: "bus", Title: "Run the bus:"}, &cobra.Group{ID: "sign", Title: "Sign files on this machine, without a bus:"},
+		&cobra.Group{ID: "client", Title: "Use a bus (customerCode in SIGNBUS_CLIENT_CODE):"})
 	root.AddCommand(
 		a.run(), a.serve(), a.migrate(), a.config(), a.version(), a.health(), a.dead(),
+		a.sign(), a.seal(),
 		a.send(), a.status(), a.get(), a.watch(), a.verify(), a.cancel(), a.deleteCommand(), a.start(),
 		a.subscribe(), a.subscriptions(), a.unsubscribe(),
 	)

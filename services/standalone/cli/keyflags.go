@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"signbus.dev/pkg/sign/keys"
+)
+
+// keyFlags say which key signs.
+type keyFlags struct {
+	key, cert             string
+	store, passphraseFile string
+}
+
+func (f *keyFlags) register(a *app, c *cobra.Command) {
+	c.Flags().StringVar(&f.key, "key", "", "key to sign with: FILE.p12, FILE.pem, store:NAME or a pkcs11: URI")
+	c.Flags().StringVar(&f.cert, "cert", "", "PEM file with the certificate of the key and its chain, where the key comes without")
+	f.registerSecret(a, c)
+}
+
+func (f *keyFlags) registerSecret(a *app, c *cobra.Command) {
+	c.Flags().StringVar(&f.store, "store", a.env("SIGNBUS_KEY_STORE", filepath.Join(a.env("HOME", "."), ".signbus", "keys")), "folder of the key store (SIGNBUS_KEY_STORE)")
+	c.Flags().StringVar(&f.passphraseFile, "passphrase-file", "", "file whose first line is the passphrase or PIN (else SIGNBUS_KEY_PASSPHRASE, else asked for)")
+}
+
+// open opens the key.
+func (f *keyFlags) open(ctx context.Context, a *app) (*keys.Key, error) {
+	options := f.options(a, "Passphrase of the key")
+	if f.cert != "" {
+		var err error
+		if options.Certificates, err = keys.CertificateFile(f.cert); err != nil {
+			return nil, err
+		}
+	}
+	return keys.Open(ctx, f.key, options)
+}
+
+func (f *keyFlags) options(a *app, question string) keys.Options {
+	return keys.Options{Store: f.store, Passphrase: func(ctx context.Context) ([]byte, error) {
+		return a.secret(ctx, f.passphraseFile, question)
+	}}
+}
+
+// secret returns a passphrase: from the file, the environment or the terminal.
+func (a *app) secret(ctx context.Context, file, question string) ([]byte, error) {
+	if file != "" {
+		return readSecret(file)
+	}
+	const unset = "\x00" // no environment holds it, and an empty passphrase is one
+	if value := a.env("SIGNBUS_KEY_PASSPHRASE", unset); value != unset {
+		return []byte(value), nil
+	}
+	terminal := int(os.Stdin.Fd())
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return nil, fmt.Errorf("%w: none is given", keys.ErrPassphrase)
+	}
+	_, _ = fmt.Fprintf(a.errs, "%s: ", question)
+	defer func() { _, _ = fmt.Fprintln(a.errs) }()
+	type answer struct {
+		secret []byte
+		err    error
+	}
+	answers := make(chan answer, 1)
+	go func() { // waits for the keyboard, which nothing but a key or the end of the process ends
+		secret, err := term.ReadPassword(terminal)
+		answers <- answer{secret, err}
+	}()
+	select {
+	case got := <-answers:
+		return got.secret, got.err
+	case <-ctx.Done():
+		_ = term.Restore(terminal, before)
+		return nil, ctx.Err()
+	}
+}
+
+// readSecret returns the first line of a file.
+func readSecret(path string) ([]byte, error) {
+	file, err := os.Open(path) //nolint:gosec // the user's own file
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	const longest = 4096
+	data, err := io.ReadAll(io.LimitReader(file, longest))
+	if err != nil {
+		return nil, err
+	}
+	line, _, _ := bytes.Cut(data, []byte("\n"))
+	return bytes.TrimSuffix(line, []byte("\r")), nil
+}
+
+// trusted returns the certificates of the files, or the system's when none is named.
+func trusted(files []string) (*x509.CertPool, error) {
+	if len(files) == 0 {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			return nil, errors.New("this system has no list of trusted certificates; name some with --trust")
+		}
+		return pool, nil
+	}
+	pool := x509.NewCertPool()
+	for _, file := range files {
+		certificates, err := keys.CertificateFile(file)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range certificates {
+			pool.AddCert(c)
+		}
+	}
+	return pool, nil
+}

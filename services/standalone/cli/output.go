@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// output is a file that appears whole under its name, or not at all.
+type output struct {
+	*os.File
+	path    string
+	replace bool
+}
+
+// create begins a file beside path. It refuses to replace what is there, unless asked to, and
+// never replaces the input.
+func create(path string, replace bool, input os.FileInfo) (*output, error) {
+	switch there, err := os.Stat(path); {
+	case err == nil && os.SameFile(there, input):
+		return nil, refuse("OUTPUT_IS_INPUT", fmt.Errorf("%s is the file to sign, which is never altered; write to another file", path))
+	case err == nil && there.IsDir():
+		return nil, refuse("OUTPUT_EXISTS", fmt.Errorf("%s is a folder; name a file", path))
+	case err == nil && !replace:
+		return nil, exists(path)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), ".signbus-*")
+	if err != nil {
+		return nil, err
+	}
+	return &output{File: file, path: path, replace: replace}, nil
+}
+
+func exists(path string) error {
+	return refuse("OUTPUT_EXISTS", fmt.Errorf("%s is already there; name another file, or use --force", path))
+}
+
+// commit gives the file its name, once it is on disk.
+func (o *output) commit() error {
+	const mode = 0o644
+	if err := errors.Join(o.Chmod(mode), o.Sync(), o.Close()); err != nil {
+		return err
+	}
+	if err := o.place(); err != nil {
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(o.path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
+
+// place never replaces a file that came to be meanwhile, unless that was asked for.
+func (o *output) place() error {
+	if o.replace {
+		return os.Rename(o.Name(), o.path)
+	}
+	err := os.Link(o.Name(), o.path)
+	if errors.Is(err, fs.ErrExist) {
+		return exists(o.path)
+	}
+	if err != nil { // a file system without hard links
+		return os.Rename(o.Name(), o.path)
+	}
+	return nil
+}
+
+// discard removes what was not committed, and the second name of what was.
+func (o *output) discard() {
+	_ = o.Close()
+	_ = os.Remove(o.Name())
+}

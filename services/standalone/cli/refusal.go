@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"errors"
+	"strings"
+
+	"signbus.dev/pkg/pdf"
+	"signbus.dev/pkg/sign/cms"
+	"signbus.dev/pkg/sign/keys"
+	"signbus.dev/pkg/sign/tsp"
+)
+
+// refusedError is a refusal to sign, with its code of docs/errors.md.
+type refusedError struct {
+	code string
+	error
+}
+
+// Unwrap returns the cause.
+func (e refusedError) Unwrap() error { return e.error }
+
+func refuse(code string, err error) error { return refusedError{code, err} }
+
+// refusals are the reasons for which signing fails, with what to change where the cause does
+// not say it itself.
+var refusals = []struct {
+	cause  error
+	code   string
+	advice string
+}{
+	{keys.ErrPassphrase, "KEY_PASSPHRASE", "give the right one in the file of --passphrase-file, in SIGNBUS_KEY_PASSPHRASE or on the terminal"},
+	{keys.ErrNoCertificate, "KEY_CERTIFICATE", "name its certificate and chain with --cert"},
+	{keys.ErrMismatch, "KEY_MISMATCH", "name the certificate that was issued for this key"},
+	{keys.ErrNoKey, "KEY_NOT_FOUND", "name a file or record that holds the private key"},
+	{keys.ErrToken, "KEY_TOKEN", "plug it in, see that it is not locked, and sign again"},
+	{keys.ErrUnsupported, "KEY_UNSUPPORTED", ""},
+	{keys.ErrName, "KEY_NAME", ""},
+	{keys.ErrExists, "KEY_EXISTS", "choose another name"},
+	{cms.ErrExpired, "CERTIFICATE_EXPIRED", "sign with a certificate that is valid now"},
+	{cms.ErrNotYetValid, "CERTIFICATE_NOT_YET_VALID", "check the clock of this machine, or sign once the certificate is valid"},
+	{cms.ErrKeyMismatch, "KEY_MISMATCH", "name the certificate that was issued for this key"},
+	{tsp.ErrUnavailable, "TSA_UNAVAILABLE", "try again later, or name another authority with --tsa"},
+	{tsp.ErrReply, "TSA_REPLY", "name another authority with --tsa, and the certificates that vouch for it with --trust; check the clock of this machine"},
+	{cms.ErrTimestamp, "TSA_REPLY", "name another authority with --tsa"},
+	{pdf.ErrNotPDF, "PDF_FORMAT", ""},
+	{pdf.ErrTruncated, "PDF_FORMAT", ""},
+	{pdf.ErrEncrypted, "PDF_ENCRYPTED", ""},
+	{pdf.ErrTooLarge, "PDF_TOO_LARGE", ""},
+	{pdf.ErrTooComplex, "PDF_TOO_COMPLEX", ""},
+	{pdf.ErrNoPages, "PDF_FORMAT", "sign a document that has a page"},
+	{pdf.ErrBroken, "PDF_FORMAT", ""},
+	{pdf.ErrPageRange, "PLACE", "name a page that the document has"},
+	{pdf.ErrOutsidePage, "PLACE", "name a place on the page"},
+	{pdf.ErrFieldNotFound, "FIELD_NOT_FOUND", ""},
+	{pdf.ErrFieldSigned, "FIELD_SIGNED", ""},
+	{pdf.ErrNotPermitted, "NOT_PERMITTED", "the document cannot take this signature"},
+	{cms.ErrUnsupported, "NOT_SUPPORTED", "sign with another key"},
+}
+
+// explain gives an error of signing its code and says what to change.
+func explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if known, ok := errors.AsType[refusedError](err); ok {
+		return refuse(known.code, err)
+	}
+	if _, ok := errors.AsType[*tsp.RejectedError](err); ok {
+		return refuse("TSA_REFUSED", err)
+	}
+	for _, r := range refusals {
+		if !errors.Is(err, r.cause) {
+			continue
+		}
+		if r.advice == "" || strings.Contains(err.Error(), r.advice) {
+			return refuse(r.code, err)
+		}
+		return refuse(r.code, advised{err, r.advice})
+	}
+	return failedError{err}
+}
+
+// advised is an error that goes on to say what to change.
+type advised struct {
+	error
+	advice string
+}
+
+// Error says what is wrong and what to change.
+func (e advised) Error() string { return e.error.Error() + "; " + e.advice }
+
+// Unwrap returns the cause.
+func (e advised) Unwrap() error { return e.error }

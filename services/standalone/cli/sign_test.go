@@ -1,0 +1,113 @@
+package cli_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"signbus.dev/pkg/pdf/pdftest"
+)
+
+func TestSignAndVerify(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	original := pdftest.Sample(2, "A contract")
+	d.write(t, "in.pdf", original)
+	got := d.must(t, "sign", "@in.pdf", "-o", "@out.pdf", "--key", "@anna.pem", "--reason", "Agreed")
+	require.Equal(t, signed{File: d.path("out.pdf"), Level: "B-B", Field: "Signature1", Signatures: 1, SHA256: got.SHA256}, got)
+	out := d.read(t, "out.pdf")
+	require.True(t, bytes.HasPrefix(out, original))
+	require.Equal(t, original, d.read(t, "in.pdf"))
+	require.Zero(t, d.run(t, "verify", "@out.pdf", "--ca", "@ca.pem").code)
+	require.Contains(t, judge(t, "pdfsig", d.path("out.pdf")), "Signature is Valid.")
+	judge(t, "qpdf", "--check", d.path("out.pdf"))
+
+	// The second signature is over the first.
+	second := d.must(t, "sign", "@out.pdf", "-o", "@both.pdf", "--key", "@anna.pem", "--rect", "2,300,60,520,120", "--text", "Anna", "--autograph", "Anna")
+	require.Equal(t, 2, second.Signatures)
+	require.Equal(t, 2, strings.Count(judge(t, "pdfsig", d.path("both.pdf")), "Signature is Valid."))
+	require.ElementsMatch(t, []string{"anna.pem", "both.pdf", "ca.pem", "in.pdf", "out.pdf"}, d.left(t), "nothing is left behind")
+}
+
+func TestSealNamesTheOrganisation(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.write(t, "in.pdf", pdftest.WithBlankField("Seal"))
+	got := d.must(t, "seal", "@in.pdf", "-o", "@out.pdf", "--key", "@anna.pem", "--field", "Seal")
+	require.Equal(t, "Seal", got.Field)
+	report := d.run(t, "verify", "@out.pdf", "--ca", "@ca.pem", "--json")
+	require.Zero(t, report.code, report.errs)
+	require.Contains(t, report.out, `"name":"Example Ltd"`)
+	require.Contains(t, report.out, `"reason":"Sealed"`)
+}
+
+func TestOutputIsKept(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.write(t, "in.pdf", pdftest.Sample(1, "A contract"))
+	d.write(t, "out.pdf", []byte("precious"))
+	got := d.run(t, "sign", "@in.pdf", "-o", "@out.pdf", "--key", "@anna.pem")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.errs, "OUTPUT_EXISTS")
+	require.Equal(t, "precious", string(d.read(t, "out.pdf")))
+	d.must(t, "sign", "@in.pdf", "-o", "@out.pdf", "--key", "@anna.pem", "--force")
+	require.True(t, bytes.HasPrefix(d.read(t, "out.pdf"), []byte("%PDF-")))
+}
+
+// TestRefusals gives wrong input: each says what is wrong, writes nothing and leaves the input as it is.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for _, c := range []struct {
+		name   string
+		input  []byte
+		args   []string
+		exit   int
+		code   string
+		expect string
+	}{
+		{name: "no key named", args: []string{"--key", ""}, exit: 2, expect: "--key"},
+		{name: "key file missing", args: []string{"--key", "@nobody.pem"}, exit: 1, expect: "no such file"},
+		{name: "file without key", args: []string{"--key", "@ca.pem"}, exit: 1, code: "KEY_NOT_FOUND", expect: "no private key"},
+		{name: "expired", args: []string{"--key", "@old.pem"}, exit: 1, code: "CERTIFICATE_EXPIRED", expect: "valid until"},
+		{name: "not yet valid", args: []string{"--key", "@early.pem"}, exit: 1, code: "CERTIFICATE_NOT_YET_VALID", expect: "valid from"},
+		{name: "other certificate", args: []string{"--key", "@bare.pem", "--cert", "@other.pem"}, exit: 1, code: "KEY_MISMATCH", expect: "no certificate belongs to the key"},
+		{name: "no certificate", args: []string{"--key", "@bare.pem"}, exit: 1, code: "KEY_CERTIFICATE", expect: "--cert"},
+		{name: "no such field", args: []string{"--field", "Buyer"}, exit: 1, code: "FIELD_NOT_FOUND", expect: `"Buyer"`},
+		{name: "no such page", args: []string{"--rect", "9,10,10,90,40"}, exit: 1, code: "PLACE", expect: "page 9 of 1"},
+		{name: "off the page", args: []string{"--rect", "1,5000,10,5900,40"}, exit: 1, code: "PLACE", expect: "outside"},
+		{name: "no place", args: []string{"--rect", "1,5"}, exit: 2, expect: "PAGE,LLX"},
+		{name: "unknown level", args: []string{"--level", "B-X"}, exit: 2, expect: "B-LTA"},
+		{name: "level without authority", args: []string{"--level", "B-T"}, exit: 2, expect: "--tsa"},
+		{name: "not a PDF", input: []byte("plain text"), args: []string{"--format", "pades"}, exit: 1, code: "PDF_FORMAT", expect: "not a pdf"},
+		{name: "cut off", input: pdftest.Truncated(), exit: 1, code: "PDF_FORMAT", expect: "cut off"},
+		{name: "unreachable authority", args: []string{"--tsa", "http://127.0.0.1:1/", "--trust", "@ca.pem"}, exit: 1, code: "TSA_UNAVAILABLE", expect: "not available"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			d.key(t, "old", p256(), now.AddDate(-2, 0, 0), now.AddDate(-1, 0, 0))
+			d.key(t, "early", p256(), now.AddDate(1, 0, 0), now.AddDate(2, 0, 0))
+			d.key(t, "other", rsa2048(), now.Add(-time.Hour), now.AddDate(1, 0, 0))
+			d.write(t, "bare.pem", keyPEM(p256()))
+			if c.input == nil {
+				c.input = pdftest.Sample(1, "A contract")
+			}
+			d.write(t, "in.pdf", c.input)
+			before := d.left(t)
+			args := append([]string{"sign", "@in.pdf", "-o", "@out.pdf", "--key", "@anna.pem"}, c.args...)
+			got := d.run(t, args...)
+			require.Equal(t, c.exit, got.code, got.errs)
+			require.Contains(t, got.errs, c.expect)
+			if c.code != "" {
+				require.Contains(t, got.errs, "signbus: "+c.code+": ")
+			}
+			require.Empty(t, got.out)
+			require.Equal(t, before, d.left(t), "nothing is written, nothing is left behind")
+			require.Equal(t, c.input, d.read(t, "in.pdf"))
+		})
+	}
+}
