@@ -101,6 +101,14 @@ processes of the bus.
 		}
 		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", v.env, v.fallback, flag, v.meaning)
 	}
+	b.WriteString(`
+The subcommands that sign files on this machine read these; see [signing](signing.md).
+
+| variable | default | flag | meaning |
+|---|---|---|---|
+| ` + "`SIGNBUS_KEY_PASSPHRASE`" + ` |  | ` + "`--passphrase-file`" + ` | Passphrase of the key or PIN of the token. |
+| ` + "`SIGNBUS_KEY_STORE` | `~/.signbus/keys` | `--store`" + ` | Folder of the key store. |
+`)
 	return b.String()
 }
 

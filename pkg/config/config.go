@@ -67,8 +67,11 @@ func Default() Config {
 	}
 }
 
-// clientPrefix begins the variables of the command line's client.
-const clientPrefix = "SIGNBUS_CLIENT_"
+// clientPrefix and keyPrefix begin the variables of the command line's client and of its keys.
+const (
+	clientPrefix = "SIGNBUS_CLIENT_"
+	keyPrefix    = "SIGNBUS_KEY_"
+)
 
 // Load returns the defaults with what the environment sets.
 func Load(environ []string) (Config, error) {
@@ -87,7 +90,7 @@ func Load(environ []string) (Config, error) {
 		known[v.Env] = true
 	}
 	for name := range vars {
-		if strings.HasPrefix(name, "SIGNBUS_") && !strings.HasPrefix(name, clientPrefix) && !known[name] {
+		if strings.HasPrefix(name, "SIGNBUS_") && !strings.HasPrefix(name, clientPrefix) && !strings.HasPrefix(name, keyPrefix) && !known[name] {
 			unknown = append(unknown, fmt.Errorf("configuration: %s is not known; `signbus config` lists all", name))
 		}
 	}

@@ -32,7 +32,7 @@ func TestZeroConfigurationRuns(t *testing.T) {
 func TestEnvironmentReplacesDefaults(t *testing.T) {
 	t.Parallel()
 	cfg := load(t, "SIGNBUS_HTTP=0.0.0.0:80", "SIGNBUS_NATS=nats://a:4222,nats://b:4222", "SIGNBUS_WEBHOOK_SCHEDULE=1s,2m",
-		"SIGNBUS_PUBLIC_URL=https://sign.example.com/", "SIGNBUS_WEBHOOK_ALLOW=10.1.0.0/16,::1/128", "SIGNBUS_CLIENT_CODE=x", "PATH=/bin")
+		"SIGNBUS_PUBLIC_URL=https://sign.example.com/", "SIGNBUS_WEBHOOK_ALLOW=10.1.0.0/16,::1/128", "SIGNBUS_CLIENT_CODE=x", "SIGNBUS_KEY_PASSPHRASE=x", "PATH=/bin")
 	require.True(t, cfg.OutsideNATS())
 	require.Equal(t, []time.Duration{time.Second, 2 * time.Minute}, cfg.WebhookSchedule)
 	require.Equal(t, "https://sign.example.com", cfg.PublicURL)

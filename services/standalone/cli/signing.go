@@ -85,22 +85,28 @@ func (a *app) signPDF(ctx context.Context, path string, f *signFlags, p pades.Pa
 	if err := f.complete(&p, key); err != nil {
 		return err
 	}
-	result, err := pades.Sign(ctx, in, info.Size(), out, p)
+	reading := a.progress(in, info.Size(), "Reading")
+	addition, err := pades.Sign(ctx, pades.Source{ReaderAt: reading, Size: info.Size()}, p)
+	reading.end()
 	if err != nil {
+		return err
+	}
+	if err := addition.WriteTo(ctx, out.File, pades.Source{ReaderAt: in, Size: info.Size()}); err != nil {
 		return err
 	}
 	if err := out.commit(); err != nil {
 		return err
 	}
-	level, _ := f.wanted()
+	sum := addition.Digest.Sum()
 	return a.print(signed{
-		File: f.out, Level: level, Field: result.FieldName, Signatures: result.Signatures, SHA256: hex.EncodeToString(result.SHA256[:]),
-	}, "%s: signed at level %s in field %s, %d signature(s)\n", f.out, level, result.FieldName, result.Signatures)
+		File: f.out, Level: addition.Level, Field: addition.FieldName, Signatures: addition.Signatures, SHA256: hex.EncodeToString(sum[:]),
+	}, "%s: signed at level %s in field %s, %d signature(s)\n", f.out, addition.Level, addition.FieldName, addition.Signatures)
 }
 
 // complete adds what comes from the key and from outside.
 func (f *signFlags) complete(p *pades.Params, key *keys.Key) error {
 	p.Signer, p.Chain, p.Time = key.Signer, key.Chain, time.Now()
+	p.Level, _ = f.wanted() // was checked with the flags
 	if p.Name == "" {
 		p.Name = holder(key.Chain[0], f.seal)
 	}
