@@ -10,7 +10,7 @@ import (
 	_ "crypto/sha512" // SHA-384 and SHA-512 by crypto.Hash.
 	"encoding/asn1"
 	"fmt"
-	"io"
+	"math/big"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -29,6 +29,11 @@ var (
 	oidMGF1    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 8}
 	oidECKey   = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
 	oidEd25519 = asn1.ObjectIdentifier{1, 3, 101, 112}
+)
+
+var (
+	derRSA     = element(tagSequence, encodeOID(oidRSA), derNull)
+	derEd25519 = element(tagSequence, encodeOID(oidEd25519))
 )
 
 // hashes lists what is accepted; SHA-1 and MD5 are left out on purpose.
@@ -88,39 +93,107 @@ func HashFor(public crypto.PublicKey) crypto.Hash {
 	return crypto.SHA256
 }
 
-// scheme is how one key signs: the hash of the content and of the attributes, and the algorithm's name.
+// scheme is how one key signs: the hash of the content and of the attributes, and what the key is asked.
 type scheme struct {
 	hash      crypto.Hash
-	algorithm asn1.ObjectIdentifier
-	null      bool // RSA wants NULL parameters, the others want none.
-	whole     bool // Ed25519 signs the attributes themselves and not their digest.
+	digest    []byte // DER of the AlgorithmIdentifier of the hash.
+	algorithm []byte // DER of the AlgorithmIdentifier of the signature.
+	options   crypto.SignerOpts
 }
 
-func schemeFor(public crypto.PublicKey, hash crypto.Hash) (scheme, error) {
+func schemeFor(public crypto.PublicKey, hash crypto.Hash, pss bool) (scheme, error) {
 	if err := checkKey(public); err != nil {
 		return scheme{}, err
 	}
 	if hash == 0 {
 		hash = HashFor(public)
 	}
-	if _, ok := hashOID(hash); !ok {
+	known, ok := names[hash]
+	if !ok {
 		return scheme{}, fmt.Errorf("hash %d: %w", hash, ErrUnsupported)
 	}
+	s := scheme{hash: hash, digest: known.digest, options: hash}
 	switch public.(type) {
 	case *rsa.PublicKey:
-		return scheme{hash: hash, algorithm: oidRSA, null: true}, nil
+		if s.algorithm = derRSA; pss {
+			s.algorithm = known.pss
+			s.options = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: hash}
+		}
+		return s, nil
 	case *ecdsa.PublicKey:
-		for _, known := range hashes {
-			if known.hash == hash {
-				return scheme{hash: hash, algorithm: known.ecdsa}, nil
-			}
+		if s.algorithm = known.ecdsa; !pss {
+			return s, nil
 		}
 	case ed25519.PublicKey:
-		if hash == crypto.SHA512 {
-			return scheme{hash: hash, algorithm: oidEd25519, whole: true}, nil
+		if hash == crypto.SHA512 && !pss {
+			// Ed25519 signs the attributes themselves and not their digest.
+			s.algorithm, s.options = derEd25519, crypto.Hash(0)
+			return s, nil
 		}
 	}
+	if pss {
+		return scheme{}, fmt.Errorf("RSA-PSS with %T: %w", public, ErrUnsupported)
+	}
 	return scheme{}, fmt.Errorf("%s with %T: %w", hash, public, ErrUnsupported)
+}
+
+// names are the AlgorithmIdentifiers that signatures by a hash are made with, encoded once.
+var names = func() map[crypto.Hash]struct{ digest, ecdsa, pss []byte } {
+	all := map[crypto.Hash]struct{ digest, ecdsa, pss []byte }{}
+	for _, known := range hashes {
+		all[known.hash] = struct{ digest, ecdsa, pss []byte }{
+			element(tagSequence, encodeOID(known.oid)), element(tagSequence, encodeOID(known.ecdsa)), pssAlgorithm(known.hash, known.oid),
+		}
+	}
+	return all
+}()
+
+// pssAlgorithm names RSASSA-PSS with a salt as long as the hash (RFC 4056; the parameters of RFC 4055, 3.1).
+func pssAlgorithm(hash crypto.Hash, oid asn1.ObjectIdentifier) []byte {
+	digest := element(tagSequence, encodeOID(oid), derNull)
+	mask := element(tagSequence, encodeOID(oidMGF1), digest)
+	const salt = tagContext0 + 2
+	return element(tagSequence, encodeOID(oidPSS), element(tagSequence,
+		element(tagContext0, digest), element(tagContext1, mask), element(salt, element(tagInteger, []byte{byte(hash.Size())})),
+	))
+}
+
+// toSign is what the key is given: the digest of the attributes, or the attributes.
+func (s *scheme) toSign(attributes []byte) []byte {
+	if s.options.HashFunc() == 0 {
+		return attributes
+	}
+	return sum(s.hash, attributes)
+}
+
+// verify checks a value that came from elsewhere. An elliptic value may be r and s
+// side by side, as many tokens give it, and is returned as DER.
+func (s *scheme) verify(public crypto.PublicKey, attributes, value []byte) ([]byte, error) {
+	var named algorithm
+	der := cryptobyte.String(s.algorithm)
+	if !readAlgorithm(&der, &named) {
+		return nil, malformed("signature algorithm")
+	}
+	err := verifyValue(public, named, s.hash, attributes, value)
+	key, ok := public.(*ecdsa.PublicKey)
+	if err == nil || !ok {
+		return value, err
+	}
+	// Only a value that is wrong as DER is read the other way, and it must verify too.
+	half := (key.Curve.Params().BitSize + 7) / 8
+	if len(value) != 2*half {
+		return nil, err
+	}
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1BigInt(new(big.Int).SetBytes(value[:half]))
+		b.AddASN1BigInt(new(big.Int).SetBytes(value[half:]))
+	})
+	encoded, encodeErr := b.Bytes()
+	if encodeErr != nil {
+		return nil, err
+	}
+	return encoded, verifyValue(public, named, s.hash, attributes, encoded)
 }
 
 func checkKey(public crypto.PublicKey) error {
@@ -138,13 +211,6 @@ func checkKey(public crypto.PublicKey) error {
 		return fmt.Errorf("key %T: %w", public, ErrUnsupported)
 	}
 	return nil
-}
-
-func (s scheme) sign(random io.Reader, signer crypto.Signer, attributes []byte) ([]byte, error) {
-	if s.whole {
-		return signer.Sign(random, attributes, crypto.Hash(0))
-	}
-	return signer.Sign(random, sum(s.hash, attributes), s.hash)
 }
 
 // verifyValue checks a signature value over the DER of the signed attributes.

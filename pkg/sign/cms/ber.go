@@ -21,14 +21,8 @@ func fromBER(input []byte) (der, rest []byte, ok bool) {
 type berReader struct{ rest []byte }
 
 func (r *berReader) element(out []byte, depth int) ([]byte, bool) {
-	const constructed, lowTag = 0x20, 0x1f
-	if depth == 0 || len(r.rest) < 2 || r.rest[0]&lowTag == lowTag {
-		return nil, false
-	}
-	tag := r.rest[0]
-	r.rest = r.rest[1:]
-	length, open, ok := r.length()
-	if !ok || (open && tag&constructed == 0) {
+	tag, length, open, ok := r.header()
+	if !ok || depth == 0 {
 		return nil, false
 	}
 	if tag&constructed == 0 {
@@ -41,7 +35,7 @@ func (r *berReader) element(out []byte, depth int) ([]byte, bool) {
 		inner.rest = r.rest[:length]
 	}
 	// A string in pieces becomes one primitive string.
-	pieces := tag == byte(cbasn1.OCTET_STRING)|constructed
+	pieces := tag == tagOctetString|constructed
 	body, ok := inner.children(open, pieces, depth-1)
 	if !ok {
 		return nil, false
@@ -63,8 +57,7 @@ func (r *berReader) children(open, pieces bool, depth int) ([]byte, bool) {
 		if !open && len(r.rest) == 0 {
 			return body, true
 		}
-		if open && len(r.rest) >= 2 && r.rest[0] == 0 && r.rest[1] == 0 {
-			r.rest = r.rest[2:]
+		if open && r.end() {
 			return body, true
 		}
 		if !pieces {
@@ -81,6 +74,71 @@ func (r *berReader) children(open, pieces bool, depth int) ([]byte, bool) {
 			return nil, false
 		}
 		body = append(body, value...)
+	}
+}
+
+// header reads a tag of one byte and a length that fits into what is there.
+func (r *berReader) header() (tag byte, length int, open, ok bool) {
+	const lowTag = 0x1f
+	if len(r.rest) < 2 || r.rest[0]&lowTag == lowTag {
+		return 0, 0, false, false
+	}
+	tag = r.rest[0]
+	r.rest = r.rest[1:]
+	length, open, ok = r.length()
+	return tag, length, open, ok && (!open || tag&constructed != 0)
+}
+
+// skip passes over one element.
+func (r *berReader) skip(depth int) bool {
+	_, length, open, ok := r.header()
+	if !ok || depth == 0 {
+		return false
+	}
+	if !open {
+		r.rest = r.rest[length:]
+		return true
+	}
+	for !r.end() {
+		if !r.skip(depth - 1) {
+			return false
+		}
+	}
+	return true
+}
+
+// end passes over end-of-contents octets, if they come next.
+func (r *berReader) end() bool {
+	if len(r.rest) < 2 || r.rest[0] != 0 || r.rest[1] != 0 {
+		return false
+	}
+	r.rest = r.rest[2:]
+	return true
+}
+
+// elements cuts the elements inside a constructed element apart, each as it is written.
+// What comes after the element is returned too.
+func elements(input []byte, most int) (inside [][]byte, rest []byte, ok bool) {
+	r := berReader{rest: input}
+	tag, length, open, ok := r.header()
+	if !ok || tag&constructed == 0 {
+		return nil, nil, false
+	}
+	if !open {
+		r.rest, rest = r.rest[:length], r.rest[length:]
+	}
+	for {
+		if open && r.end() {
+			return inside, r.rest, true
+		}
+		if !open && len(r.rest) == 0 {
+			return inside, rest, true
+		}
+		begin := r.rest
+		if len(inside) == most || !r.skip(maxDepth) {
+			return nil, nil, false
+		}
+		inside = append(inside, begin[:len(begin)-len(r.rest)])
 	}
 }
 
@@ -107,16 +165,5 @@ func (r *berReader) length() (length int, open, ok bool) {
 }
 
 func appendElement(out []byte, tag byte, body []byte) []byte {
-	out = append(out, tag)
-	switch n := len(body); {
-	case n < 0x80:
-		out = append(out, byte(n))
-	case n < 1<<8:
-		out = append(out, 0x81, byte(n))
-	case n < 1<<16:
-		out = append(out, 0x82, byte(n>>8), byte(n))
-	default:
-		out = append(out, 0x83, byte(n>>16), byte(n>>8), byte(n))
-	}
-	return append(out, body...)
+	return append(appendHeader(out, tag, int64(len(body))), body...)
 }

@@ -4,7 +4,8 @@
 //
 // It promises that what Sign returns is DER with exactly one signer, that the
 // key belongs to a certificate valid at the time of signing, and that Verify
-// works in bounded time and memory on hostile bytes. It does not read PDF files,
+// works in bounded time and memory on hostile bytes. A [Message] has any number of
+// signers and content of any size. [Begin] signs with keys that are elsewhere. It does not read PDF files,
 // does not fetch anything, and does not ask whether a certificate was revoked.
 package cms
 
@@ -44,25 +45,36 @@ var (
 	ErrNotYetValid = errors.New("certificate is not yet valid")
 )
 
-// Request is what Sign needs for one signature.
+// Request is what Sign and Begin need for one signature.
 type Request struct {
 	// Digest is the digest of the signed bytes by the hash that Hash or HashFor names,
 	// which is SHA-256 for every key but Ed25519.
 	Digest []byte
 	// Hash overrides the key's default hash; Ed25519 allows only SHA-512 (RFC 8419).
 	Hash crypto.Hash
-	// Signer holds the private key of the first certificate of Chain.
+	// PSS makes an RSA key sign by RSASSA-PSS with a salt as long as the hash (RFC 4056), and not by PKCS #1 v1.5.
+	PSS bool
+	// Signer holds the private key of the first certificate of Chain; Begin does without it.
 	Signer crypto.Signer
 	// Chain is put into the signature, leaf first.
 	Chain []*x509.Certificate
 	// SigningTime becomes a signed attribute; PAdES wants it zero, which leaves it out.
 	SigningTime time.Time
+	// Attributes are further signed attributes.
+	Attributes []Attribute
 	// Timestamp gets an RFC 3161 token over the signature value; nil makes a signature without one (B-B).
 	Timestamp func(ctx context.Context, signatureValue []byte) (token []byte, err error)
 	// Now tells at which time the certificate must be valid; nil is time.Now.
 	Now func() time.Time
 	// Rand is the source of randomness of the key operation; nil is crypto/rand.
 	Rand io.Reader
+}
+
+// Attribute is a signed attribute with one value (RFC 5652, 5.3).
+type Attribute struct {
+	Type asn1.ObjectIdentifier
+	// Value is DER.
+	Value []byte
 }
 
 // Content is the content of a signature that carries what it signs.
@@ -77,7 +89,13 @@ type Content struct {
 
 // Sign makes a detached signature: the message holds the digest and not the signed bytes.
 func Sign(ctx context.Context, req Request) ([]byte, error) {
-	return sign(ctx, req, Content{Type: oidData})
+	s, err := NewSignerInfo(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	m := NewMessage()
+	m.Add(s)
+	return m.whole(nil), nil
 }
 
 // SignContent makes a signature with its content inside; it computes the digest and ignores Request.Digest.
@@ -92,99 +110,96 @@ func SignContent(ctx context.Context, req Request, content Content) ([]byte, err
 		return nil, fmt.Errorf("sign: hash %d: %w", req.Hash, ErrUnsupported)
 	}
 	req.Digest = sum(req.Hash, content.Bytes)
-	if content.Bytes == nil {
-		content.Bytes = []byte{}
+	s, err := newSignerInfo(ctx, req, content.Type)
+	if err != nil {
+		return nil, err
 	}
-	return sign(ctx, req, content)
+	if content.OmitCertificates {
+		s.chain = nil
+	}
+	m := &Message{contentType: content.Type, kind: encodeOID(content.Type)}
+	m.Add(s)
+	return m.whole(append([]byte{}, content.Bytes...)), nil
 }
 
-func sign(ctx context.Context, req Request, content Content) ([]byte, error) {
-	if req.Now == nil {
-		req.Now = time.Now
+// SignerInfo is one finished signature (RFC 5652, 5.3), to be put into a [Message].
+type SignerInfo struct {
+	der    []byte
+	digest []byte // DER of the AlgorithmIdentifier of the hash.
+	chain  []*x509.Certificate
+	token  []byte
+}
+
+// NewSignerInfo makes a signature over content of the type id-data.
+func NewSignerInfo(ctx context.Context, req Request) (*SignerInfo, error) {
+	return newSignerInfo(ctx, req, oidData)
+}
+
+func newSignerInfo(ctx context.Context, req Request, contentType asn1.ObjectIdentifier) (*SignerInfo, error) {
+	if err := req.checkKey(); err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
 	}
-	if req.Rand == nil {
-		req.Rand = rand.Reader
-	}
-	scheme, err := req.check()
+	p, err := begin(req, contentType)
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
-	leaf := req.Chain[0]
-	attributes, err := signedAttributes(content.Type, req.Digest, leaf, req.SigningTime)
-	if err != nil {
-		return nil, fmt.Errorf("sign: encode attributes: %w", err)
+	if req.Rand == nil {
+		req.Rand = rand.Reader
 	}
-	value, err := scheme.sign(req.Rand, req.Signer, attributes)
+	message, options := p.ToSign()
+	value, err := req.Signer.Sign(req.Rand, message, options)
 	if err != nil {
 		return nil, fmt.Errorf("sign: key operation: %w", err)
 	}
-	var token []byte
-	if req.Timestamp != nil {
-		if token, err = req.timestamp(ctx, value); err != nil {
-			return nil, fmt.Errorf("sign: %w", err)
-		}
-	}
-	message := message{
-		content: content, chain: req.Chain, scheme: scheme,
-		attributes: attributes, value: value, token: token,
-	}
-	der, err := message.encode()
+	s, err := p.finish(ctx, value, req.Timestamp)
 	if err != nil {
-		return nil, fmt.Errorf("sign: encode: %w", err)
-	}
-	return der, nil
-}
-
-// check refuses what would give a signature that nobody accepts.
-func (r *Request) check() (scheme, error) {
-	if len(r.Chain) == 0 || r.Signer == nil {
-		return scheme{}, fmt.Errorf("no certificate or no key: %w", ErrKeyMismatch)
-	}
-	leaf := r.Chain[0]
-	public, ok := r.Signer.Public().(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || !public.Equal(leaf.PublicKey) {
-		return scheme{}, ErrKeyMismatch
-	}
-	now := r.Now()
-	if now.Before(leaf.NotBefore) {
-		return scheme{}, fmt.Errorf("valid from %s: %w", leaf.NotBefore.UTC().Format(time.RFC3339), ErrNotYetValid)
-	}
-	if now.After(leaf.NotAfter) {
-		return scheme{}, fmt.Errorf("valid until %s: %w", leaf.NotAfter.UTC().Format(time.RFC3339), ErrExpired)
-	}
-	const signing = x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment
-	if leaf.KeyUsage != 0 && leaf.KeyUsage&signing == 0 {
-		return scheme{}, fmt.Errorf("key usage of the certificate does not allow signing: %w", ErrUnsupported)
-	}
-	s, err := schemeFor(leaf.PublicKey, r.Hash)
-	if err != nil {
-		return scheme{}, err
-	}
-	if len(r.Digest) != s.hash.Size() {
-		return scheme{}, fmt.Errorf("digest has %d bytes, %s has %d: %w", len(r.Digest), s.hash, s.hash.Size(), ErrUnsupported)
+		return nil, fmt.Errorf("sign: %w", err)
 	}
 	return s, nil
 }
 
-// timestamp never lets a token into the signature that is about something else.
-func (r *Request) timestamp(ctx context.Context, value []byte) ([]byte, error) {
-	token, err := r.Timestamp(ctx, value)
-	if err != nil {
-		return nil, fmt.Errorf("time-stamp: %w", err)
+// checkKey compares the public halves; a trial signature would cost as much as the signature itself.
+func (r *Request) checkKey() error {
+	if len(r.Chain) == 0 || r.Signer == nil {
+		return fmt.Errorf("no certificate or no key: %w", ErrKeyMismatch)
 	}
-	data, err := parse(token)
+	public, ok := r.Signer.Public().(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !public.Equal(r.Chain[0].PublicKey) {
+		return ErrKeyMismatch
+	}
+	return nil
+}
+
+// checkValidity refuses a certificate outside of its time.
+func checkValidity(leaf *x509.Certificate, now time.Time) error {
+	if now.Before(leaf.NotBefore) {
+		return fmt.Errorf("valid from %s: %w", leaf.NotBefore.UTC().Format(time.RFC3339), ErrNotYetValid)
+	}
+	if now.After(leaf.NotAfter) {
+		return fmt.Errorf("valid until %s: %w", leaf.NotAfter.UTC().Format(time.RFC3339), ErrExpired)
+	}
+	return nil
+}
+
+// checkToken never lets a token into the signature that is about something else; it returns its DER.
+func checkToken(token, value []byte) ([]byte, error) {
+	m, _, err := parse(token)
 	if err != nil {
 		return nil, fmt.Errorf("time-stamp: %w: %w", ErrTimestamp, err)
 	}
-	info, err := parseTSTInfo(data)
+	_, info, err := parseTSTInfo(m)
 	if err != nil {
 		return nil, fmt.Errorf("time-stamp: %w: %w", ErrTimestamp, err)
 	}
 	if !info.covers(value) {
 		return nil, fmt.Errorf("time-stamp is over other bytes: %w", ErrTimestamp)
 	}
-	return data.der, nil
+	der, _, ok := fromBER(token)
+	if !ok {
+		return nil, fmt.Errorf("time-stamp: %w", ErrTimestamp)
+	}
+	return der, nil
 }

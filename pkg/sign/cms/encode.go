@@ -1,13 +1,12 @@
 package cms
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
-	"slices"
+	"fmt"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -23,6 +22,18 @@ var (
 	oidSigningCertificate   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 12}
 	oidSigningCertificateV2 = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 47}
 	oidSignatureTimestamp   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 14}
+	oidOCSPResponse         = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 16, 2}
+)
+
+// Those of every signature, encoded once.
+var (
+	derData                 = encodeOID(oidData)
+	derSignedData           = encodeOID(oidSignedData)
+	derContentType          = encodeOID(oidContentType)
+	derMessageDigest        = encodeOID(oidMessageDigest)
+	derSigningTime          = encodeOID(oidSigningTime)
+	derSignatureTimestamp   = encodeOID(oidSignatureTimestamp)
+	derSigningCertificateV2 = encodeOID(oidSigningCertificateV2)
 )
 
 var (
@@ -62,40 +73,33 @@ func Size(chain []*x509.Certificate, timestamped bool) int {
 }
 
 // signedAttributes returns the DER of the SET OF Attribute that the key signs.
-func signedAttributes(contentType asn1.ObjectIdentifier, digest []byte, leaf *x509.Certificate, at time.Time) ([]byte, error) {
+func signedAttributes(contentType, digest []byte, leaf *x509.Certificate, at time.Time, more []Attribute) ([]byte, error) {
 	fingerprint := sha256.Sum256(leaf.Raw)
-	attributes := []struct {
-		oid   asn1.ObjectIdentifier
-		value cryptobyte.BuilderContinuation
-	}{
-		{oidContentType, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(contentType) }},
-		{oidMessageDigest, func(b *cryptobyte.Builder) { b.AddASN1OctetString(digest) }},
-		// SHA-256 is the attribute's default hash, and the signer identifier already
-		// names issuer and serial number, so that DER and RFC 5035 leave both out.
-		{oidSigningCertificateV2, func(b *cryptobyte.Builder) {
-			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-					b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1OctetString(fingerprint[:]) })
-				})
-			})
-		}},
-	}
-	encoded := make([][]byte, 0, len(attributes)+1)
-	for _, attribute := range attributes {
-		der, err := encodeAttribute(attribute.oid, attribute.value)
-		if err != nil {
-			return nil, err
-		}
-		encoded = append(encoded, der)
-	}
+	// SHA-256 is the attribute's default hash, and the signer identifier already
+	// names issuer and serial number, so that DER and RFC 5035 leave both out.
+	named := element(tagSequence, element(tagSequence, element(tagSequence, element(tagOctetString, fingerprint[:]))))
+	attributes := append(make([][]byte, 0, 8),
+		encodeAttribute(derContentType, contentType),
+		encodeAttribute(derMessageDigest, element(tagOctetString, digest)),
+		encodeAttribute(derSigningCertificateV2, named),
+	)
 	if !at.IsZero() {
-		der, err := encodeAttribute(oidSigningTime, func(b *cryptobyte.Builder) { addTime(b, at) })
+		var b cryptobyte.Builder
+		addTime(&b, at)
+		value, err := b.Bytes()
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("signing time: %w", err)
 		}
-		encoded = append(encoded, der)
+		attributes = append(attributes, encodeAttribute(derSigningTime, value))
 	}
-	return encodeSet(cbasn1.SET, encoded)
+	for _, a := range more {
+		oid, err := asn1.Marshal(a.Type)
+		if err != nil {
+			return nil, fmt.Errorf("attribute %s: %w", a.Type, err)
+		}
+		attributes = append(attributes, encodeAttribute(oid, a.Value))
+	}
+	return setOf(tagSet, attributes...), nil
 }
 
 func addTime(b *cryptobyte.Builder, at time.Time) {
@@ -107,105 +111,26 @@ func addTime(b *cryptobyte.Builder, at time.Time) {
 	b.AddASN1UTCTime(at)
 }
 
-func encodeAttribute(oid asn1.ObjectIdentifier, value cryptobyte.BuilderContinuation) ([]byte, error) {
+// encodeSigner is the DER of a SignerInfo (RFC 5652, 5.3); a nil token leaves the unsigned attributes out.
+func encodeSigner(leaf *x509.Certificate, s *scheme, attributes, value, token []byte) ([]byte, error) {
 	var b cryptobyte.Builder
-	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1ObjectIdentifier(oid)
-		b.AddASN1(cbasn1.SET, value)
-	})
-	return b.Bytes()
-}
-
-// encodeSet sorts the elements, as DER wants them in a SET OF.
-func encodeSet(tag cbasn1.Tag, elements [][]byte) ([]byte, error) {
-	slices.SortFunc(elements, bytes.Compare)
-	var b cryptobyte.Builder
-	b.AddASN1(tag, func(b *cryptobyte.Builder) {
-		for _, element := range elements {
-			b.AddBytes(element)
-		}
-	})
-	return b.Bytes()
-}
-
-// message is everything that goes into one SignedData.
-type message struct {
-	content    Content
-	chain      []*x509.Certificate
-	scheme     scheme
-	attributes []byte
-	value      []byte
-	token      []byte
-}
-
-func (m *message) encode() ([]byte, error) {
-	var certificates []byte
-	if !m.content.OmitCertificates {
-		raw := make([][]byte, len(m.chain))
-		for i, certificate := range m.chain {
-			raw[i] = certificate.Raw
-		}
-		var err error
-		if certificates, err = encodeSet(context0, raw); err != nil {
-			return nil, err
-		}
+	b.AddASN1BigInt(leaf.SerialNumber)
+	serial, err := b.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("serial number of the certificate: %w", err)
 	}
-	version := int64(1)
-	if !m.content.Type.Equal(oidData) {
-		version = 3
+	var unsigned []byte
+	if token != nil {
+		unsigned = element(tagContext1, encodeAttribute(derSignatureTimestamp, token))
 	}
-	b := cryptobyte.NewBuilder(make([]byte, 0, Size(m.chain, false)+len(m.content.Bytes)+len(m.token)))
-	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1ObjectIdentifier(oidSignedData)
-		b.AddASN1(context0, func(b *cryptobyte.Builder) {
-			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				b.AddASN1Int64(version)
-				b.AddASN1(cbasn1.SET, m.addDigestAlgorithm)
-				b.AddASN1(cbasn1.SEQUENCE, m.addContent)
-				b.AddBytes(certificates)
-				b.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) { b.AddASN1(cbasn1.SEQUENCE, m.addSigner) })
-			})
-		})
-	})
-	return b.Bytes()
-}
-
-func (m *message) addDigestAlgorithm(b *cryptobyte.Builder) {
-	oid, _ := hashOID(m.scheme.hash)
-	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(oid) })
-}
-
-func (m *message) addContent(b *cryptobyte.Builder) {
-	b.AddASN1ObjectIdentifier(m.content.Type)
-	if m.content.Bytes != nil {
-		b.AddASN1(context0, func(b *cryptobyte.Builder) { b.AddASN1OctetString(m.content.Bytes) })
-	}
-}
-
-func (m *message) addSigner(b *cryptobyte.Builder) {
-	leaf := m.chain[0]
-	b.AddASN1Int64(1)
-	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddBytes(leaf.RawIssuer)
-		b.AddASN1BigInt(leaf.SerialNumber)
-	})
-	m.addDigestAlgorithm(b)
-	// The attributes are signed as a SET OF and sent under the implicit tag [0] (RFC 5652, 5.4).
-	b.AddUint8(uint8(context0))
-	b.AddBytes(m.attributes[1:])
-	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1ObjectIdentifier(m.scheme.algorithm)
-		if m.scheme.null {
-			b.AddASN1NULL()
-		}
-	})
-	b.AddASN1OctetString(m.value)
-	if m.token != nil {
-		b.AddASN1(context1, func(b *cryptobyte.Builder) {
-			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				b.AddASN1ObjectIdentifier(oidSignatureTimestamp)
-				b.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) { b.AddBytes(m.token) })
-			})
-		})
-	}
+	return element(tagSequence,
+		[]byte{tagInteger, 1, 1},
+		element(tagSequence, leaf.RawIssuer, serial),
+		s.digest,
+		// The attributes are signed as a SET OF and sent under the implicit tag [0] (RFC 5652, 5.4).
+		[]byte{tagContext0}, attributes[1:],
+		s.algorithm,
+		element(tagOctetString, value),
+		unsigned,
+	), nil
 }

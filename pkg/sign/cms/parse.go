@@ -5,31 +5,16 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/asn1"
-	"errors"
 	"fmt"
+	"io"
 	"math/big"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// Bounds on what is read from a file. A signature with a chain, revocation data
-// and a token has some tens of kilobytes; large revocation lists explain the rest.
-const (
-	// MaxSize is the longest message that is parsed at all, padding included.
-	MaxSize         = 4 << 20
-	maxCertificates = 64
-	maxAttributes   = 64
-)
-
-// signedData is one parsed message with one signer.
-type signedData struct {
-	der          []byte // The message without padding.
-	contentType  asn1.ObjectIdentifier
-	content      []byte
-	hasContent   bool
-	certificates []*x509.Certificate
-
+// signer is one parsed SignerInfo (RFC 5652, 5.3).
+type signer struct {
 	issuer, keyID []byte
 	serial        *big.Int
 	hash          crypto.Hash
@@ -47,163 +32,103 @@ type attribute struct {
 
 func malformed(what string) error { return fmt.Errorf("%s: %w", what, ErrMalformed) }
 
-// parse reads ContentInfo with SignedData. Zero bytes after it are the padding of a PDF's /Contents.
-func parse(input []byte) (*signedData, error) {
+// parse reads a message in memory that must have exactly one signer.
+func parse(input []byte) (*Message, *signer, error) {
 	if len(input) > MaxSize {
-		return nil, malformed(fmt.Sprintf("more than %d bytes", MaxSize))
+		return nil, nil, malformed(fmt.Sprintf("more than %d bytes", MaxSize))
 	}
-	rest := cryptobyte.String(input)
-	var element cryptobyte.String
-	var tag cbasn1.Tag
-	var reason error
-	if rest.ReadAnyASN1Element(&element, &tag) {
-		data, err := parseDER(element, rest)
-		if !errors.Is(err, ErrMalformed) {
-			return data, err
-		}
-		reason = err
+	m := &Message{}
+	w := walker{in: bytes.NewReader(input), size: int64(len(input))}
+	if err := m.read(&w); err != nil {
+		return nil, nil, err
 	}
-	der, tail, ok := fromBER(input)
-	switch {
-	case ok && !bytes.Equal(der, element):
-		return parseDER(der, tail)
-	case reason != nil:
-		return nil, reason
-	default:
-		return nil, malformed("not ASN.1")
+	if len(m.signers) != 1 {
+		return nil, nil, malformed("not exactly one signer")
 	}
+	s, err := m.signer(0)
+	return m, s, err
 }
 
-func parseDER(der, rest []byte) (*signedData, error) {
-	if len(bytes.TrimLeft(rest, "\x00")) > 0 {
-		return nil, malformed("bytes after the message")
+// bytes is the content of a message in memory.
+func (m *Message) bytes() ([]byte, error) {
+	out := make([]byte, m.size)
+	_, err := io.ReadFull(m.Content(), out)
+	return out, err
+}
+
+func (m *Message) signer(index int) (*signer, error) {
+	der, _, ok := fromBER(m.signers[index])
+	input := cryptobyte.String(der)
+	var body cryptobyte.String
+	if !ok || !input.ReadASN1(&body, cbasn1.SEQUENCE) {
+		return nil, malformed("signer")
 	}
-	data := &signedData{der: der}
-	message := cryptobyte.String(der)
-	var info, explicit, body cryptobyte.String
-	var kind asn1.ObjectIdentifier
-	if !message.ReadASN1(&info, cbasn1.SEQUENCE) || !info.ReadASN1ObjectIdentifier(&kind) || !kind.Equal(oidSignedData) ||
-		!info.ReadASN1(&explicit, context0) || !info.Empty() || !explicit.ReadASN1(&body, cbasn1.SEQUENCE) || !explicit.Empty() {
-		return nil, malformed("not a signed message")
-	}
-	if err := data.readBody(body); err != nil {
+	s := &signer{}
+	if err := s.read(body); err != nil {
 		return nil, err
 	}
-	return data, nil
+	return s, nil
 }
 
-func (d *signedData) readBody(body cryptobyte.String) error {
+func (s *signer) read(body cryptobyte.String) error {
 	var version int
-	var algorithms, encapsulated, certificates, signers, signer cryptobyte.String
-	var present bool
-	if !body.ReadASN1Integer(&version) || version < 1 || version > 5 || !body.ReadASN1(&algorithms, cbasn1.SET) ||
-		!body.ReadASN1(&encapsulated, cbasn1.SEQUENCE) {
-		return malformed("signed message")
-	}
-	if !encapsulated.ReadASN1ObjectIdentifier(&d.contentType) {
-		return malformed("content type")
-	}
-	if !encapsulated.Empty() {
-		var explicit, content cryptobyte.String
-		if !encapsulated.ReadASN1(&explicit, context0) || !encapsulated.Empty() ||
-			!explicit.ReadASN1(&content, cbasn1.OCTET_STRING) || !explicit.Empty() {
-			return malformed("content")
-		}
-		d.content, d.hasContent = content, true
-	}
-	if !body.ReadOptionalASN1(&certificates, &present, context0) {
-		return malformed("certificates")
-	}
-	if err := d.readCertificates(certificates); err != nil {
-		return err
-	}
-	if !body.SkipOptionalASN1(context1) || !body.ReadASN1(&signers, cbasn1.SET) || !body.Empty() {
-		return malformed("signers")
-	}
-	if !signers.ReadASN1(&signer, cbasn1.SEQUENCE) || !signers.Empty() {
-		return malformed("not exactly one signer")
-	}
-	return d.readSigner(signer)
-}
-
-// readCertificates keeps the X.509 certificates and passes over what it cannot
-// read: a broken extra certificate must not invalidate the signature beside it.
-func (d *signedData) readCertificates(set cryptobyte.String) error {
-	for count := 0; !set.Empty(); count++ {
-		var element cryptobyte.String
-		var tag cbasn1.Tag
-		if !set.ReadAnyASN1Element(&element, &tag) || count >= maxCertificates {
-			return malformed("certificates")
-		}
-		if tag != cbasn1.SEQUENCE {
-			continue
-		}
-		if certificate, err := x509.ParseCertificate(element); err == nil {
-			d.certificates = append(d.certificates, certificate)
-		}
-	}
-	return nil
-}
-
-func (d *signedData) readSigner(signer cryptobyte.String) error {
-	var version int
-	if !signer.ReadASN1Integer(&version) {
+	if !body.ReadASN1Integer(&version) {
 		return malformed("signer")
 	}
-	if err := d.readIdentifier(&signer); err != nil {
+	if err := s.readIdentifier(&body); err != nil {
 		return err
 	}
 	var digest algorithm
-	if !readAlgorithm(&signer, &digest) {
+	if !readAlgorithm(&body, &digest) {
 		return malformed("digest algorithm")
 	}
 	var ok bool
-	if d.hash, ok = hashByOID(digest.oid); !ok {
+	if s.hash, ok = hashByOID(digest.oid); !ok {
 		return fmt.Errorf("digest algorithm %s: %w", digest.oid, ErrUnsupported)
 	}
 	// A signature without signed attributes names neither content nor certificate;
 	// CAdES forbids it, and accepting it would let attributes pass for content.
 	var set cryptobyte.String
-	if !signer.ReadASN1Element(&set, context0) {
+	if !body.ReadASN1Element(&set, context0) {
 		return malformed("no signed attributes")
 	}
-	d.signedSet = bytes.Clone(set)
-	d.signedSet[0] = byte(cbasn1.SET)
+	s.signedSet = bytes.Clone(set)
+	s.signedSet[0] = byte(cbasn1.SET)
 	var err error
-	if d.signed, err = readAttributes(set, context0); err != nil {
+	if s.signed, err = readAttributes(set, context0); err != nil {
 		return err
 	}
 	var value, unsigned cryptobyte.String
-	if !readAlgorithm(&signer, &d.algorithm) || !signer.ReadASN1(&value, cbasn1.OCTET_STRING) {
+	if !readAlgorithm(&body, &s.algorithm) || !body.ReadASN1(&value, cbasn1.OCTET_STRING) {
 		return malformed("signature value")
 	}
-	d.value = value
-	if signer.Empty() {
+	s.value = value
+	if body.Empty() {
 		return nil
 	}
-	if !signer.ReadASN1Element(&unsigned, context1) || !signer.Empty() {
+	if !body.ReadASN1Element(&unsigned, context1) || !body.Empty() {
 		return malformed("unsigned attributes")
 	}
-	d.unsigned, err = readAttributes(unsigned, context1)
+	s.unsigned, err = readAttributes(unsigned, context1)
 	return err
 }
 
-func (d *signedData) readIdentifier(signer *cryptobyte.String) error {
-	if signer.PeekASN1Tag(cbasn1.Tag(0).ContextSpecific()) {
+func (s *signer) readIdentifier(body *cryptobyte.String) error {
+	if body.PeekASN1Tag(cbasn1.Tag(0).ContextSpecific()) {
 		var keyID cryptobyte.String
-		if !signer.ReadASN1(&keyID, cbasn1.Tag(0).ContextSpecific()) {
+		if !body.ReadASN1(&keyID, cbasn1.Tag(0).ContextSpecific()) {
 			return malformed("signer identifier")
 		}
-		d.keyID = keyID
+		s.keyID = keyID
 		return nil
 	}
 	var identifier, issuer cryptobyte.String
-	d.serial = new(big.Int)
-	if !signer.ReadASN1(&identifier, cbasn1.SEQUENCE) || !identifier.ReadASN1Element(&issuer, cbasn1.SEQUENCE) ||
-		!identifier.ReadASN1Integer(d.serial) || !identifier.Empty() {
+	s.serial = new(big.Int)
+	if !body.ReadASN1(&identifier, cbasn1.SEQUENCE) || !identifier.ReadASN1Element(&issuer, cbasn1.SEQUENCE) ||
+		!identifier.ReadASN1Integer(s.serial) || !identifier.Empty() {
 		return malformed("signer identifier")
 	}
-	d.issuer = issuer
+	s.issuer = issuer
 	return nil
 }
 
@@ -226,9 +151,9 @@ func readAttributes(element cryptobyte.String, tag cbasn1.Tag) ([]attribute, err
 }
 
 // signedAttribute returns the single value of a signed attribute, nil when it is absent.
-func (d *signedData) signedAttribute(oid asn1.ObjectIdentifier) (cryptobyte.String, error) {
+func (s *signer) signedAttribute(oid asn1.ObjectIdentifier) (cryptobyte.String, error) {
 	var value cryptobyte.String
-	for _, a := range d.signed {
+	for _, a := range s.signed {
 		if !a.oid.Equal(oid) {
 			continue
 		}
@@ -240,13 +165,13 @@ func (d *signedData) signedAttribute(oid asn1.ObjectIdentifier) (cryptobyte.Stri
 	return value, nil
 }
 
-// signerCertificate finds the certificate that the signer identifier names.
-func (d *signedData) signerCertificate() (*x509.Certificate, error) {
-	for _, certificate := range d.certificates {
-		if d.keyID != nil && bytes.Equal(certificate.SubjectKeyId, d.keyID) {
+// certificate finds the certificate that the signer identifier names.
+func (s *signer) certificate(certificates []*x509.Certificate) (*x509.Certificate, error) {
+	for _, certificate := range certificates {
+		if s.keyID != nil && bytes.Equal(certificate.SubjectKeyId, s.keyID) {
 			return certificate, nil
 		}
-		if d.serial != nil && certificate.SerialNumber.Cmp(d.serial) == 0 && bytes.Equal(certificate.RawIssuer, d.issuer) {
+		if s.serial != nil && certificate.SerialNumber.Cmp(s.serial) == 0 && bytes.Equal(certificate.RawIssuer, s.issuer) {
 			return certificate, nil
 		}
 	}

@@ -216,6 +216,7 @@ func BenchmarkSign(b *testing.B) {
 		b.Run(kind+" key operation alone", func(b *testing.B) {
 			key, digest := newKey(b, kind), hashed(crypto.SHA256, content)
 			random := rand.Reader
+			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := key.Sign(random, digest, crypto.SHA256); err != nil {
 					b.Fatal(err)

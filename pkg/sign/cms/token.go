@@ -59,11 +59,11 @@ func checkTimestamp(token, value []byte, roots *x509.CertPool, at time.Time) (*T
 }
 
 func verifyToken(der []byte, digest func(crypto.Hash) ([]byte, error), roots *x509.CertPool, at time.Time) (*Token, error) {
-	data, err := parse(der)
+	m, s, err := parse(der)
 	if err != nil {
 		return nil, err
 	}
-	token, err := parseTSTInfo(data)
+	content, token, err := parseTSTInfo(m)
 	if err != nil {
 		return nil, err
 	}
@@ -74,13 +74,13 @@ func verifyToken(der []byte, digest func(crypto.Hash) ([]byte, error), roots *x5
 	if !bytes.Equal(want, token.Imprint) {
 		return nil, ErrDigestMismatch
 	}
-	info, err := data.check(sum(data.hash, data.content))
+	info, err := m.check(s, sum(s.hash, content))
 	if err != nil {
 		return nil, err
 	}
 	named := info.HasSigningCertificateV2
 	if !named {
-		first, err := data.signedAttribute(oidSigningCertificate)
+		first, err := s.signedAttribute(oidSigningCertificate)
 		if err != nil {
 			return nil, err
 		}
@@ -93,7 +93,7 @@ func verifyToken(der []byte, digest func(crypto.Hash) ([]byte, error), roots *x5
 		return nil, fmt.Errorf("certificate is not for time-stamping alone: %w", ErrUnsupported)
 	}
 	token.Authority, token.Chain = info.Certificate, info.Chain
-	chain, err := path(info.Certificate, data.certificates, roots, at, x509.ExtKeyUsageTimeStamping)
+	chain, err := path(info.Certificate, m.parsed, roots, at, x509.ExtKeyUsageTimeStamping)
 	if err != nil {
 		return token, err
 	}
@@ -116,11 +116,20 @@ func isTimestampAuthority(c *x509.Certificate) bool {
 
 func (t *Token) covers(value []byte) bool { return bytes.Equal(t.Imprint, sum(t.Hash, value)) }
 
-func parseTSTInfo(data *signedData) (*Token, error) {
-	if !data.contentType.Equal(OIDTSTInfo) || !data.hasContent {
-		return nil, malformed("not a time-stamp token")
+// parseTSTInfo reads what a token says (RFC 3161, 2.4.2), and returns its encoding too.
+func parseTSTInfo(m *Message) (content []byte, token *Token, err error) {
+	if !m.contentType.Equal(OIDTSTInfo) || m.Detached() {
+		return nil, nil, malformed("not a time-stamp token")
 	}
-	input := cryptobyte.String(data.content)
+	if content, err = m.bytes(); err != nil {
+		return nil, nil, err
+	}
+	token, err = readTSTInfo(content)
+	return content, token, err
+}
+
+func readTSTInfo(content []byte) (*Token, error) {
+	input := cryptobyte.String(content)
 	var body, imprint, hashed cryptobyte.String
 	var version int
 	var hash algorithm

@@ -37,6 +37,8 @@ type TimestampInfo struct {
 	Time time.Time
 	// Authority is the certificate of the time-stamping authority.
 	Authority *x509.Certificate
+	// Chain is the verified path of the authority, leaf first; of an untrusted time-stamp, the certificates it carries.
+	Chain []*x509.Certificate
 }
 
 // Verify checks a detached signature. The digest function is asked once, for the
@@ -51,18 +53,31 @@ type TimestampInfo struct {
 // are ErrUntrusted or ErrTimestamp: then the signature holds, but nobody trusted
 // vouches for its certificate or its time.
 func Verify(der []byte, digest func(crypto.Hash) ([]byte, error), roots *x509.CertPool, at time.Time) (*Info, error) {
-	data, err := parse(der)
+	m, s, err := parse(der)
 	if err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
-	if data.hasContent {
+	if !m.Detached() {
 		return nil, fmt.Errorf("verify: %w", malformed("signature is not detached"))
 	}
-	content, err := digest(data.hash)
+	return m.verify(s, digest, roots, at)
+}
+
+// Verify checks one of the signatures, the first of which is 0, as the function Verify does; the message may have its content inside.
+func (m *Message) Verify(signer int, digest func(crypto.Hash) ([]byte, error), roots *x509.CertPool, at time.Time) (*Info, error) {
+	s, err := m.signer(signer)
+	if err != nil {
+		return nil, fmt.Errorf("verify: %w", err)
+	}
+	return m.verify(s, digest, roots, at)
+}
+
+func (m *Message) verify(s *signer, digest func(crypto.Hash) ([]byte, error), roots *x509.CertPool, at time.Time) (*Info, error) {
+	content, err := digest(s.hash)
 	if err != nil {
 		return nil, fmt.Errorf("verify: digest of the signed bytes: %w", err)
 	}
-	info, err := data.check(content)
+	info, err := m.check(s, content)
 	if err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
@@ -71,10 +86,10 @@ func Verify(der []byte, digest func(crypto.Hash) ([]byte, error), roots *x509.Ce
 	}
 	var problems []error
 	signedAt := at
-	if token := data.unsignedToken(); token != nil {
-		stamp, err := checkTimestamp(token, data.value, roots, at)
+	if token := s.unsignedToken(); token != nil {
+		stamp, err := checkTimestamp(token, s.value, roots, at)
 		if stamp != nil {
-			info.Timestamp = &TimestampInfo{Time: stamp.Time, Authority: stamp.Authority}
+			info.Timestamp = &TimestampInfo{Time: stamp.Time, Authority: stamp.Authority, Chain: stamp.Chain}
 		}
 		if err != nil {
 			problems = append(problems, err)
@@ -82,7 +97,7 @@ func Verify(der []byte, digest func(crypto.Hash) ([]byte, error), roots *x509.Ce
 			signedAt = stamp.Time
 		}
 	}
-	chain, err := path(info.Certificate, data.certificates, roots, signedAt, x509.ExtKeyUsageAny)
+	chain, err := path(info.Certificate, m.parsed, roots, signedAt, x509.ExtKeyUsageAny)
 	if err != nil {
 		problems = append(problems, err)
 	} else {
@@ -94,51 +109,68 @@ func Verify(der []byte, digest func(crypto.Hash) ([]byte, error), roots *x509.Ce
 	return info, nil
 }
 
+// CheckContent tells whether the digest is the one that a signer signed; ErrDigestMismatch when it is another.
+// It says nothing about the signature itself.
+func (m *Message) CheckContent(signer int, digest []byte) error {
+	s, err := m.signer(signer)
+	if err != nil {
+		return err
+	}
+	return s.checkDigest(digest)
+}
+
+func (s *signer) checkDigest(content []byte) error {
+	attribute, err := s.signedAttribute(oidMessageDigest)
+	if err != nil {
+		return err
+	}
+	var named cryptobyte.String
+	if !attribute.ReadASN1(&named, cbasn1.OCTET_STRING) || !attribute.Empty() {
+		return malformed("message digest attribute")
+	}
+	if subtle.ConstantTimeCompare(named, content) != 1 {
+		return ErrDigestMismatch
+	}
+	return nil
+}
+
 // check proves that the signer's certificate signed this digest; it says nothing about trust.
-func (d *signedData) check(content []byte) (*Info, error) {
-	kind, err := d.signedAttribute(oidContentType)
+func (m *Message) check(s *signer, content []byte) (*Info, error) {
+	kind, err := s.signedAttribute(oidContentType)
 	if err != nil {
 		return nil, err
 	}
 	var oid asn1.ObjectIdentifier
-	if !kind.ReadASN1ObjectIdentifier(&oid) || !kind.Empty() || !oid.Equal(d.contentType) {
+	if !kind.ReadASN1ObjectIdentifier(&oid) || !kind.Empty() || !oid.Equal(m.contentType) {
 		return nil, malformed("content type attribute")
 	}
-	attribute, err := d.signedAttribute(oidMessageDigest)
+	if err := s.checkDigest(content); err != nil {
+		return nil, err
+	}
+	leaf, err := s.certificate(m.parsed)
 	if err != nil {
 		return nil, err
 	}
-	var named cryptobyte.String
-	if !attribute.ReadASN1(&named, cbasn1.OCTET_STRING) || !attribute.Empty() {
-		return nil, malformed("message digest attribute")
+	if err := verifyValue(leaf.PublicKey, s.algorithm, s.hash, s.signedSet, s.value); err != nil {
+		return nil, err
 	}
-	if subtle.ConstantTimeCompare(named, content) != 1 {
-		return nil, ErrDigestMismatch
-	}
-	leaf, err := d.signerCertificate()
+	hasV2, err := s.checkSigningCertificate(leaf)
 	if err != nil {
 		return nil, err
 	}
-	if err := verifyValue(leaf.PublicKey, d.algorithm, d.hash, d.signedSet, d.value); err != nil {
-		return nil, err
-	}
-	hasV2, err := d.checkSigningCertificate(leaf)
-	if err != nil {
-		return nil, err
-	}
-	info := &Info{Certificate: leaf, HasSigningCertificateV2: hasV2, DigestAlgorithm: d.hash}
+	info := &Info{Certificate: leaf, HasSigningCertificateV2: hasV2, DigestAlgorithm: s.hash}
 	info.Chain = append(info.Chain, leaf)
-	for _, certificate := range d.certificates {
+	for _, certificate := range m.parsed {
 		if !certificate.Equal(leaf) {
 			info.Chain = append(info.Chain, certificate)
 		}
 	}
-	info.SigningTime, err = d.signingTime()
+	info.SigningTime, err = s.signingTime()
 	return info, err
 }
 
-func (d *signedData) signingTime() (time.Time, error) {
-	value, err := d.signedAttribute(oidSigningTime)
+func (s *signer) signingTime() (time.Time, error) {
+	value, err := s.signedAttribute(oidSigningTime)
 	if err != nil || value == nil {
 		return time.Time{}, err
 	}
@@ -156,13 +188,13 @@ func (d *signedData) signingTime() (time.Time, error) {
 // checkSigningCertificate reads both versions of the attribute (RFC 5035): the
 // first entry is the signer's certificate. Without it a certificate of the same
 // key could be put in its place.
-func (d *signedData) checkSigningCertificate(leaf *x509.Certificate) (hasV2 bool, err error) {
+func (s *signer) checkSigningCertificate(leaf *x509.Certificate) (hasV2 bool, err error) {
 	for _, version := range []int{1, 2} {
 		oid := oidSigningCertificate
 		if version == 2 {
 			oid = oidSigningCertificateV2
 		}
-		value, err := d.signedAttribute(oid)
+		value, err := s.signedAttribute(oid)
 		if err != nil {
 			return false, err
 		}
@@ -205,8 +237,8 @@ func matchCertificate(value cryptobyte.String, version int, leaf *x509.Certifica
 
 // unsignedToken is the first signature-time-stamp token, nil when there is none.
 // The attribute's presence alone counts: one without a value is a wrong token.
-func (d *signedData) unsignedToken() []byte {
-	for _, a := range d.unsigned {
+func (s *signer) unsignedToken() []byte {
+	for _, a := range s.unsigned {
 		if !a.oid.Equal(oidSignatureTimestamp) {
 			continue
 		}
