@@ -1,6 +1,10 @@
-// Package blob keeps document bytes as files named by their SHA-256. Bytes are written
-// once, to a temporary file that is synced and renamed, and read back with the digest
-// checked, so a reader never sees half a document or a damaged one.
+// Package blob keeps document bytes under their SHA-256. Bytes are written once, under a
+// temporary name that is synced and renamed, and read back with the digest checked, so a
+// reader never sees half a document or a damaged one.
+//
+// A version that is an older one with a tail shares the older one's bytes, and its digest
+// goes on from the one that was kept: storing it costs what it adds. Each is still a blob
+// of its own, which can be removed without the other.
 //
 // Blobs live in a scope: a customer and an envelope. The same bytes in two scopes are
 // two files; so one customer can never reach another's bytes, and removing a scope
@@ -11,17 +15,18 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
+
+	"signbus.dev/pkg/digest"
 )
 
 // Sentinel errors.
@@ -58,6 +63,11 @@ type Store interface {
 	// [ErrTooLarge], keeping nothing, when r has more than limit bytes. Putting the same
 	// bytes twice is harmless.
 	Put(ctx context.Context, scope Scope, r io.Reader, limit int64) (Ref, error)
+	// Append keeps, durably, the bytes of a blob followed by the tail. The state is that
+	// of the blob's digest and so names it; the blob stays as it is. Bytes that are there
+	// are neither read nor copied when there are many of them. It returns [ErrNotFound]
+	// when the scope has no such blob.
+	Append(ctx context.Context, scope Scope, base digest.State, tail []byte) (Ref, error)
 	// Open returns the bytes; reading to the end reports [ErrCorrupt] when they do not
 	// have their digest. It returns [ErrNotFound] when there are none.
 	Open(ctx context.Context, scope Scope, sha256 string) (Reader, error)
@@ -69,12 +79,16 @@ type Store interface {
 	Move(ctx context.Context, from, to Scope) error
 	// List returns the blobs of a scope, in no particular order.
 	List(ctx context.Context, scope Scope) ([]Ref, error)
-	// Remove removes one blob; a missing one is not an error.
+	// Remove removes one blob; a missing one is not an error. Blobs that were made of it
+	// stay.
 	Remove(ctx context.Context, scope Scope, sha256 string) error
 	// RemoveScope removes every blob of a scope; a missing scope is not an error.
 	RemoveScope(ctx context.Context, scope Scope) error
 	// Scopes calls visit for every scope with the time of its last change.
 	Scopes(ctx context.Context, visit func(Scope, time.Time) error) error
+	// Clean removes what a crash in the middle of a call left in a scope before that
+	// time; a missing scope is not an error.
+	Clean(ctx context.Context, scope Scope, before time.Time) error
 }
 
 // Reader reads a blob. Sequential reading checks the digest at the end; ReadAt does not.
@@ -83,6 +97,9 @@ type Reader interface {
 	io.ReaderAt
 	// Size is the number of bytes.
 	Size() int64
+	// Digest is the state of the digest of all bytes, proven to be that of the blob's
+	// name; the zero State when none was kept, as for a small blob.
+	Digest() digest.State
 }
 
 // Dir is a [Store] in a folder of a local or shared file system.
@@ -133,6 +150,13 @@ func (d *Dir) path(scope Scope, digest string) (string, error) {
 	return filepath.Join(dir, digest), nil
 }
 
+func nameOf(state digest.State) string {
+	sum := state.Sum()
+	return hex.EncodeToString(sum[:])
+}
+
+func refOf(state digest.State) Ref { return Ref{SHA256: nameOf(state), Size: state.Bytes()} }
+
 // Put implements [Store].
 func (d *Dir) Put(ctx context.Context, scope Scope, r io.Reader, limit int64) (ref Ref, err error) {
 	dir, err := d.dir(scope)
@@ -145,26 +169,40 @@ func (d *Dir) Put(ctx context.Context, scope Scope, r io.Reader, limit int64) (r
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, tmp.Close(), os.Remove(tmp.Name()))
+			err = errors.Join(err, tmp.Close(), remove(tmp.Name()))
 			_ = os.Remove(dir) // only when nothing else is in it
 		}
 	}()
-	digest := sha256.New()
-	n, err := io.Copy(io.MultiWriter(tmp, digest), io.LimitReader(contextReader{ctx, r}, limit+1))
+	sum := digest.NewWriter(digest.Empty())
+	n, err := io.Copy(io.MultiWriter(tmp, sum), io.LimitReader(contextReader{ctx, r}, limit+1))
 	if err != nil {
 		return Ref{}, fmt.Errorf("put blob: %w", err)
 	}
 	if n > limit {
 		return Ref{}, fmt.Errorf("put blob: %w: more than %d bytes", ErrTooLarge, limit)
 	}
-	ref = Ref{SHA256: hex.EncodeToString(digest.Sum(nil)), Size: n}
 	if err := tmp.Sync(); err != nil {
 		return Ref{}, fmt.Errorf("put blob: %w", err)
 	}
-	if err := os.Rename(tmp.Name(), filepath.Join(dir, ref.SHA256)); err != nil {
+	if err := publish(dir, tmp.Name(), sum.State()); err != nil {
 		return Ref{}, fmt.Errorf("put blob: %w", err)
 	}
-	return ref, errors.Join(tmp.Close(), syncDir(dir))
+	return refOf(sum.State()), errors.Join(tmp.Close(), syncDir(dir))
+}
+
+// publish gives a synced file its name: its digest.
+func publish(dir, file string, state digest.State) error {
+	if state.Bytes() < inParts {
+		return os.Rename(file, filepath.Join(dir, nameOf(state)))
+	}
+	s, err := newStage(dir)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(file, s.next()); err != nil {
+		return errors.Join(err, s.discard())
+	}
+	return s.publish(state)
 }
 
 // createTemp makes a temporary file in dir. A failing Put may remove the folder, empty
@@ -174,11 +212,24 @@ func createTemp(root, dir string) (*os.File, error) {
 		if err := makeDir(root, dir); err != nil {
 			return nil, err
 		}
-		f, err := os.OpenFile(filepath.Join(dir, ".tmp-"+rand.Text()), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // built from checked names
+		f, err := os.OpenFile(tempName(dir), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if err == nil || !errors.Is(err, fs.ErrNotExist) || try == 5 {
 			return f, err
 		}
 	}
+}
+
+// tempPrefix begins the names of what is not finished or not wanted any more.
+const tempPrefix = ".tmp-"
+
+func tempName(dir string) string { return filepath.Join(dir, tempPrefix+rand.Text()) }
+
+// remove is os.Remove for what may be gone.
+func remove(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // makeDir creates the scope's folder and syncs the parents that it had to create, so
@@ -226,93 +277,6 @@ func (c contextReader) Read(p []byte) (int, error) {
 	return c.r.Read(p)
 }
 
-// Open implements [Store].
-func (d *Dir) Open(_ context.Context, scope Scope, digest string) (Reader, error) {
-	path, err := d.path(scope, digest)
-	if err != nil {
-		return nil, err
-	}
-	f, err := os.Open(path) //nolint:gosec // built from checked names
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("open blob %s: %w", digest, ErrNotFound)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open blob %s: %w", digest, err)
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open blob %s: %w", digest, err), f.Close())
-	}
-	return &file{File: f, want: digest, size: info.Size(), digest: sha256.New()}, nil
-}
-
-// file checks the digest of what is read in sequence from the beginning. After a Seek
-// to elsewhere the check is off until the reader is back at the beginning.
-type file struct {
-	*os.File
-	want   string
-	size   int64
-	digest hash.Hash
-	broken bool
-}
-
-func (f *file) Size() int64 { return f.size }
-
-func (f *file) Read(p []byte) (int, error) {
-	n, err := f.File.Read(p)
-	if !f.broken {
-		f.digest.Write(p[:n])
-		if errors.Is(err, io.EOF) && hex.EncodeToString(f.digest.Sum(nil)) != f.want {
-			return n, fmt.Errorf("read blob %s: %w", f.want, ErrCorrupt)
-		}
-	}
-	return n, err
-}
-
-// WriteTo keeps io.Copy on the checked Read instead of the file's own shortcut.
-func (f *file) WriteTo(w io.Writer) (int64, error) {
-	return io.Copy(w, struct{ io.Reader }{f})
-}
-
-func (f *file) Seek(offset int64, whence int) (int64, error) {
-	pos, err := f.File.Seek(offset, whence)
-	if f.broken = pos != 0; !f.broken {
-		f.digest.Reset()
-	}
-	return pos, err
-}
-
-// Link implements [Store].
-func (d *Dir) Link(_ context.Context, from Scope, digest string, to Scope) error {
-	source, err := d.path(from, digest)
-	if err != nil {
-		return err
-	}
-	dir, err := d.dir(to)
-	if err != nil {
-		return err
-	}
-	for try := 1; ; try++ {
-		if err := makeDir(d.root, dir); err != nil {
-			return fmt.Errorf("link blob %s: %w", digest, err)
-		}
-		err := os.Link(source, filepath.Join(dir, digest))
-		switch {
-		case err == nil, errors.Is(err, fs.ErrExist):
-			return syncDir(dir)
-		case !errors.Is(err, fs.ErrNotExist):
-			return fmt.Errorf("link blob %s: %w", digest, err)
-		}
-		if _, err := os.Stat(source); errors.Is(err, fs.ErrNotExist) {
-			_ = os.Remove(dir) // only when nothing else is in it
-			return fmt.Errorf("link blob %s: %w", digest, ErrNotFound)
-		}
-		if try == 5 {
-			return fmt.Errorf("link blob %s: %w", digest, err)
-		}
-	}
-}
-
 // Move implements [Store].
 func (d *Dir) Move(_ context.Context, from, to Scope) error {
 	source, err := d.dir(from)
@@ -344,11 +308,14 @@ func (d *Dir) List(_ context.Context, scope Scope) ([]Ref, error) {
 	}
 	var refs []Ref
 	for _, entry := range entries {
-		info, err := entry.Info()
-		if err != nil || !digestPattern.MatchString(entry.Name()) {
-			continue // a temporary file, or one that was removed meanwhile
+		if !digestPattern.MatchString(entry.Name()) {
+			continue // not finished, or removed
 		}
-		refs = append(refs, Ref{SHA256: entry.Name(), Size: info.Size()})
+		size, err := sizeOf(filepath.Join(dir, entry.Name()))
+		if err != nil {
+			continue // removed meanwhile
+		}
+		refs = append(refs, Ref{SHA256: entry.Name(), Size: size})
 	}
 	return refs, nil
 }
@@ -359,10 +326,22 @@ func (d *Dir) Remove(_ context.Context, scope Scope, digest string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := removeAtOnce(path); err != nil {
 		return fmt.Errorf("remove blob %s: %w", digest, err)
 	}
 	return nil
+}
+
+// removeAtOnce takes the name away first, so that nobody opens half a blob.
+func removeAtOnce(path string) error {
+	gone := tempName(filepath.Dir(path))
+	if err := os.Rename(path, gone); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return os.RemoveAll(gone)
 }
 
 // RemoveScope implements [Store].
@@ -371,8 +350,39 @@ func (d *Dir) RemoveScope(_ context.Context, scope Scope) error {
 	if err != nil {
 		return err
 	}
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove blobs of %s: %w", scope.ID, err)
+	}
+	for _, entry := range entries {
+		if entry.IsDir() {
+			err = errors.Join(err, removeAtOnce(filepath.Join(dir, entry.Name())))
+		}
+	}
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("remove blobs of %s: %w", scope.ID, err)
+	}
+	return nil
+}
+
+// Clean implements [Store].
+func (d *Dir) Clean(ctx context.Context, scope Scope, before time.Time) error {
+	dir, err := d.dir(scope)
+	if err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("clean blobs of %s: %w", scope.ID, err)
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || !strings.HasPrefix(entry.Name(), tempPrefix) || !info.ModTime().Before(before) {
+			continue // finished, in the making, or gone meanwhile
+		}
+		if err := errors.Join(ctx.Err(), os.RemoveAll(filepath.Join(dir, entry.Name()))); err != nil {
+			return fmt.Errorf("clean blobs of %s: %w", scope.ID, err)
+		}
 	}
 	return nil
 }

@@ -141,6 +141,9 @@ func (s *Service) sweepScope(ctx context.Context, scope blob.Scope, age time.Dur
 	if age < s.BlobAge {
 		return nil
 	}
+	if err := s.Blobs.Clean(ctx, scope, s.Now().Add(-s.BlobAge)); err != nil {
+		return err
+	}
 	refs, err := s.Blobs.List(ctx, scope)
 	if err != nil {
 		return err

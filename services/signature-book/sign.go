@@ -1,7 +1,6 @@
 package signaturebook
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -270,12 +269,15 @@ func (one *signer) reason(action handover.Action) string {
 	return "Signed"
 }
 
-// write signs in into a new blob. What is signed is what was accepted: the digest that
-// the signature goes on from is that of the version's name.
+// write signs in into a new blob, which is in with a tail. What is signed is what was
+// accepted: the digest that the signature goes on from is that of the version's name.
 func (one *signer) write(ctx context.Context, in blob.Reader, want string, p pades.Params) (*pades.Addition, blob.Ref, error) {
-	state, err := digest.Of(io.NewSectionReader(in, 0, in.Size()))
-	if err != nil {
-		return nil, blob.Ref{}, fmt.Errorf("sign blob %s: %w", want, err)
+	state := in.Digest()
+	if !state.Known() {
+		var err error
+		if state, err = digest.Of(io.NewSectionReader(in, 0, in.Size())); err != nil {
+			return nil, blob.Ref{}, fmt.Errorf("sign blob %s: %w", want, err)
+		}
 	}
 	if sum := state.Sum(); hex.EncodeToString(sum[:]) != want {
 		return nil, blob.Ref{}, fmt.Errorf("sign blob %s: %w", want, blob.ErrCorrupt)
@@ -284,16 +286,8 @@ func (one *signer) write(ctx context.Context, in blob.Reader, want string, p pad
 	if err != nil {
 		return nil, blob.Ref{}, err
 	}
-	whole := io.MultiReader(io.NewSectionReader(in, 0, in.Size()), bytes.NewReader(made.Tail))
-	ref, err := one.Blobs.Put(ctx, one.scope, whole, made.Digest.Bytes())
-	if err != nil {
-		return nil, blob.Ref{}, err
-	}
-	if sum := made.Digest.Sum(); ref.SHA256 != hex.EncodeToString(sum[:]) {
-		return nil, blob.Ref{}, errors.Join(
-			fmt.Errorf("sign blob %s: %w", want, blob.ErrCorrupt), one.Blobs.Remove(context.WithoutCancel(ctx), one.scope, ref.SHA256))
-	}
-	return made, ref, nil
+	ref, err := one.Blobs.Append(ctx, one.scope, state, made.Tail)
+	return made, ref, err
 }
 
 // signPDF makes the signature. A panic is the failure of this one job: else it would end

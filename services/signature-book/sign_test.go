@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -20,6 +19,7 @@ import (
 	"signbus.dev/pkg/blob"
 	"signbus.dev/pkg/contract"
 	"signbus.dev/pkg/contract/handover"
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/pdf/pdftest"
 	"signbus.dev/pkg/pki"
 	"signbus.dev/pkg/sign/pades"
@@ -282,7 +282,7 @@ type brokenBlobs struct{ blob.Store }
 
 var errDisk = errors.New("disk is full")
 
-func (brokenBlobs) Put(context.Context, blob.Scope, io.Reader, int64) (blob.Ref, error) {
+func (brokenBlobs) Append(context.Context, blob.Scope, digest.State, []byte) (blob.Ref, error) {
 	return blob.Ref{}, errDisk
 }
 
