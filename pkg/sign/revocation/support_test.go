@@ -1,0 +1,263 @@
+package revocation_test
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ocsp"
+
+	"signbus.dev/pkg/sign/revocation"
+)
+
+var now = time.Now().UTC().Truncate(time.Second)
+
+// authority is a certificate authority whose OCSP responses and CRLs OpenSSL makes.
+type authority struct {
+	t           testing.TB
+	folder      string
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	server      *httptest.Server
+	next        int64
+
+	mu sync.Mutex
+	// index is OpenSSL's database: one line for each certificate.
+	index []string
+	// responder signs OCSP responses; the authority itself when nil.
+	responder    *x509.Certificate
+	responderKey *ecdsa.PrivateKey
+	// answer replaces what the server says at a path.
+	answer map[string]http.HandlerFunc
+	hits   map[string]int
+}
+
+func newAuthority(t testing.TB) *authority {
+	t.Helper()
+	a := &authority{t: t, folder: t.TempDir(), next: 0x1000, answer: map[string]http.HandlerFunc{}, hits: map[string]int{}}
+	a.server = httptest.NewServer(http.HandlerFunc(a.serve))
+	t.Cleanup(a.server.Close)
+	a.key = newKey(t)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Root"}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(10, 0, 0),
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature, BasicConstraintsValid: true, IsCA: true, SubjectKeyId: []byte{1},
+	}
+	a.certificate = create(t, template, template, a.key.Public(), a.key)
+	a.write("ca.pem", "CERTIFICATE", a.certificate.Raw)
+	a.writeKey("ca.key", a.key)
+	config := fmt.Sprintf("[ca]\ndefault_ca=d\n[d]\ndatabase=%[1]s/index.txt\ncertificate=%[1]s/ca.pem\nprivate_key=%[1]s/ca.key\n"+
+		"default_md=sha256\ncrlnumber=%[1]s/number\n", a.folder)
+	require.NoError(t, os.WriteFile(filepath.Join(a.folder, "ca.conf"), []byte(config), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(a.folder, "number"), []byte("01\n"), 0o600))
+	return a
+}
+
+func newKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	return key
+}
+
+func create(t testing.TB, template, parent *x509.Certificate, public crypto.PublicKey, signer crypto.Signer) *x509.Certificate {
+	t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, signer)
+	require.NoError(t, err)
+	certificate, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	return certificate
+}
+
+func (a *authority) write(name, kind string, der []byte) string {
+	path := filepath.Join(a.folder, name)
+	require.NoError(a.t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+	return path
+}
+
+func (a *authority) writeKey(name string, key *ecdsa.PrivateKey) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(a.t, err)
+	a.write(name, "PRIVATE KEY", der)
+}
+
+// issue makes a leaf with OCSP, CRL and issuer addresses on the authority's server.
+func (a *authority) issue(change ...func(*x509.Certificate)) (*x509.Certificate, *ecdsa.PrivateKey) {
+	a.next++
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(a.next), Subject: pkix.Name{CommonName: "Anna"}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true,
+		OCSPServer: []string{a.server.URL + "/ocsp"}, CRLDistributionPoints: []string{a.server.URL + "/ca.crl"},
+		IssuingCertificateURL: []string{a.server.URL + "/ca.cer"},
+	}
+	for _, f := range change {
+		f(template)
+	}
+	key := newKey(a.t)
+	certificate := create(a.t, template, a.certificate, key.Public(), a.key)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.index = append(a.index, fmt.Sprintf("V\t%[1]s\t\t%[2]X\tunknown\t/CN=%[2]X", certificate.NotAfter.Format("060102150405Z"), certificate.SerialNumber))
+	return certificate, key
+}
+
+func (a *authority) revoke(certificate *x509.Certificate, at time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i, line := range a.index {
+		parts := strings.Split(line, "\t")
+		if parts[3] == fmt.Sprintf("%X", certificate.SerialNumber) {
+			parts[0], parts[2] = "R", at.UTC().Format("060102150405Z")+",keyCompromise"
+			a.index[i] = strings.Join(parts, "\t")
+		}
+	}
+}
+
+// delegate lets a certificate of its own sign OCSP responses.
+func (a *authority) delegate(change ...func(*x509.Certificate)) {
+	change = append([]func(*x509.Certificate){func(c *x509.Certificate) {
+		c.Subject = pkix.Name{CommonName: "Responder"}
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning}
+		c.OCSPServer, c.CRLDistributionPoints, c.IssuingCertificateURL = nil, nil, nil
+	}}, change...)
+	a.responder, a.responderKey = a.issue(change...)
+	a.write("responder.pem", "CERTIFICATE", a.responder.Raw)
+	a.writeKey("responder.key", a.responderKey)
+}
+
+func noCheck(c *x509.Certificate) {
+	c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}, Value: asn1.NullBytes})
+}
+
+func (a *authority) openssl(arguments ...string) {
+	path, err := exec.LookPath("openssl")
+	require.NoError(a.t, err, "openssl is missing: install the Debian package openssl")
+	output, err := exec.Command(path, arguments...).CombinedOutput()
+	require.NoError(a.t, err, "openssl %v: %s", arguments, output)
+}
+
+func (a *authority) writeIndex() {
+	require.NoError(a.t, os.WriteFile(filepath.Join(a.folder, "index.txt"), []byte(strings.Join(a.index, "\n")+"\n"), 0o600))
+}
+
+// respond has OpenSSL answer a request.
+func (a *authority) respond(query []byte) []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.writeIndex()
+	in, out := filepath.Join(a.folder, "request.der"), filepath.Join(a.folder, "response.der")
+	require.NoError(a.t, os.WriteFile(in, query, 0o600))
+	signer := "ca"
+	if a.responder != nil {
+		signer = "responder"
+	}
+	a.openssl("ocsp", "-index", filepath.Join(a.folder, "index.txt"), "-CA", filepath.Join(a.folder, "ca.pem"),
+		"-rsigner", filepath.Join(a.folder, signer+".pem"), "-rkey", filepath.Join(a.folder, signer+".key"), "-rmd", "sha256",
+		"-reqin", in, "-respout", out, "-ndays", "2")
+	der, err := os.ReadFile(out)
+	require.NoError(a.t, err)
+	return der
+}
+
+// list has OpenSSL make a CRL.
+func (a *authority) list() []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.writeIndex()
+	out := filepath.Join(a.folder, "crl.pem")
+	a.openssl("ca", "-config", filepath.Join(a.folder, "ca.conf"), "-gencrl", "-crldays", "3", "-out", out)
+	text, err := os.ReadFile(out)
+	require.NoError(a.t, err)
+	block, _ := pem.Decode(text)
+	return block.Bytes
+}
+
+func (a *authority) serve(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.Path
+	if strings.HasPrefix(path, "/ocsp/") {
+		path = "/ocsp"
+	}
+	a.mu.Lock()
+	a.hits[r.Method+" "+path]++
+	answer := a.answer[path]
+	a.mu.Unlock()
+	switch {
+	case answer != nil:
+		answer(w, r)
+	case path == "/ocsp" && r.Method == http.MethodPost:
+		query, _ := io.ReadAll(r.Body)
+		_, _ = w.Write(a.respond(query))
+	case path == "/ocsp":
+		escaped, _ := url.PathUnescape(strings.TrimPrefix(r.URL.EscapedPath(), "/ocsp/"))
+		query, err := base64.StdEncoding.DecodeString(escaped)
+		if err != nil {
+			http.Error(w, "", http.StatusBadRequest)
+			return
+		}
+		_, _ = w.Write(a.respond(query))
+	case path == "/ca.crl":
+		_, _ = w.Write(a.list())
+	case path == "/ca.cer":
+		_, _ = w.Write(a.certificate.Raw)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func (a *authority) set(path string, answer http.HandlerFunc) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answer[path] = answer
+}
+
+func (a *authority) hit(what string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.hits[what]
+}
+
+func (a *authority) chain(leaf *x509.Certificate) []*x509.Certificate {
+	return []*x509.Certificate{leaf, a.certificate}
+}
+
+// forge makes a response with the library, for times and signers that OpenSSL refuses.
+func forge(t testing.TB, issuer, responder *x509.Certificate, key crypto.Signer, template ocsp.Response) []byte {
+	t.Helper()
+	if template.ThisUpdate.IsZero() {
+		template.ThisUpdate, template.NextUpdate = now.Add(-time.Hour), now.Add(time.Hour)
+	}
+	der, err := ocsp.CreateResponse(issuer, responder, template, key)
+	require.NoError(t, err)
+	return der
+}
+
+func fixed(der []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(der) }
+}
+
+func collector(change ...func(*revocation.Options)) *revocation.Collector {
+	options := revocation.Options{Now: func() time.Time { return now }}
+	for _, f := range change {
+		f(&options)
+	}
+	return revocation.NewCollector(options)
+}
