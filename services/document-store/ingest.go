@@ -57,7 +57,12 @@ func (s *Service) prepareIngest(ctx context.Context, m *bus.Incoming) (any, erro
 			Pages: len(infos[document.ExternalID].Pages), Signatures: infos[document.ExternalID].Signatures,
 		})
 	}
-	result.prepared.Placements, result.refusal = place(in.Envelope, infos, s.MaxPlaces)
+	plan, err := place(in.Envelope, infos, s.MaxPlaces)
+	result.prepared.Placements, result.refusal = plan.placements, err
+	for i := range result.prepared.Documents {
+		d := &result.prepared.Documents[i]
+		d.Fields = plan.fields[d.ExternalID]
+	}
 	return result, nil
 }
 

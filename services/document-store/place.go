@@ -1,8 +1,10 @@
 package documentstore
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"signbus.dev/pkg/contract"
 	"signbus.dev/pkg/contract/handover"
@@ -12,23 +14,79 @@ import (
 // maxProblems bounds how many problems one refusal tells.
 const maxProblems = 5
 
-// place works out where the actions of an envelope show, indexed like its tasks and
-// their actions. It goes on after a problem, so that the caller hears of several at
-// once; the error is made of contract errors.
-func place(envelope contract.Envelope, infos map[string]*pdf.Info, maxPlaces int) ([][]handover.Placement, error) {
+// plan says where the actions of an envelope show and which fields they fill.
+type plan struct {
+	// placements are indexed like the tasks and their actions.
+	placements [][]handover.Placement
+	// fields are the new signature fields of each document.
+	fields map[string][]handover.Field
+}
+
+// place makes the plan of an envelope. It goes on after a problem, so that the caller
+// hears of several at once; the error is made of contract errors.
+func place(envelope contract.Envelope, infos map[string]*pdf.Info, maxPlaces int) (plan, error) {
 	if envelope.ProcDef == nil {
-		return nil, nil
+		return plan{}, nil
 	}
+	tasks := envelope.ProcDef.Tasks
 	p := placer{infos: infos, left: maxPlaces, used: map[fieldKey]bool{}}
-	all := make([][]handover.Placement, len(envelope.ProcDef.Tasks))
-	for i, task := range envelope.ProcDef.Tasks {
+	all := make([][]handover.Placement, len(tasks))
+	for i, task := range tasks {
 		all[i] = make([]handover.Placement, len(task.ActionDefs))
 		for j, action := range task.ActionDefs {
 			p.path = fmt.Sprintf("envelope.procDef.tasks[%d].actionDefs[%d]", i, j)
 			all[i][j] = p.action(task, action)
 		}
 	}
-	return all, errors.Join(p.problems...)
+	if len(p.problems) > 0 {
+		return plan{}, errors.Join(p.problems...)
+	}
+	return plan{placements: all, fields: newFields(tasks, all, infos)}, nil
+}
+
+// newFields names a field for every place that has none, by the order of the steps, so
+// that the numbers are those of the signatures where these come one after the other.
+func newFields(tasks []contract.Task, all [][]handover.Placement, infos map[string]*pdf.Info) map[string][]handover.Field {
+	byOrder := make([]int, len(tasks))
+	for i := range tasks {
+		byOrder[i] = i
+	}
+	slices.SortStableFunc(byOrder, func(a, b int) int { return cmp.Compare(tasks[a].Order, tasks[b].Order) })
+	made := map[string][]handover.Field{}
+	last := map[string]int{}
+	for _, i := range byOrder {
+		for j, action := range tasks[i].ActionDefs {
+			first := &all[i][j]
+			if first.Field != "" || action.Visibility() == contract.VisibilityNone {
+				continue
+			}
+			id := action.DocExternalID
+			name := func(at *handover.Placement) {
+				last[id], at.Field = nextName(infos[id], last[id])
+				field := handover.Field{Name: at.Field}
+				if len(at.Boxes) > 0 {
+					field.Box = &at.Boxes[0]
+				}
+				made[id] = append(made[id], field)
+			}
+			name(first)
+			for k := range first.Further {
+				name(&first.Further[k])
+			}
+		}
+	}
+	return made
+}
+
+// nextName returns the first name after the nth that no field of the document has.
+func nextName(info *pdf.Info, n int) (int, string) {
+	for {
+		n++
+		name := fmt.Sprintf("Signature%d", n)
+		if !slices.ContainsFunc(info.Fields, func(f pdf.Field) bool { return f.Name == name }) {
+			return n, name
+		}
+	}
 }
 
 // fieldKey names a signature field of a document.
@@ -86,7 +144,54 @@ func (p *placer) action(task contract.Task, a contract.ActionDef) handover.Place
 	if info.Certification == 2 && len(out.Boxes) > 1 {
 		p.problem(contract.CodeIllegalArgument, ".appearance", "the document %q is certified against annotations; place the action on one page only", a.DocExternalID)
 	}
+	for n := 1; n < seats(task) && out.Field == ""; n++ {
+		out.Further = append(out.Further, handover.Placement{Boxes: p.beside(info, out.Boxes, n)})
+	}
 	return out
+}
+
+// seats is how many actors of a task sign.
+func seats(task contract.Task) int {
+	if task.Action == contract.TaskSeal {
+		return 1
+	}
+	return task.HowMany
+}
+
+// beside returns the places of the nth actor after the first one, so that the signatures
+// of several do not cover one another: above or below it, towards the middle of the page,
+// else to its side. On a page without room they share the place.
+func (p *placer) beside(info *pdf.Info, boxes []handover.Box, n int) []handover.Box {
+	if !p.take(len(boxes)) {
+		return nil
+	}
+	moved := make([]handover.Box, len(boxes))
+	for i, b := range boxes {
+		page := info.Pages[b.Page-1]
+		switch dx, dy := shift(b.LLX, b.URX, page.Width, n), shift(b.LLY, b.URY, page.Height, n); {
+		case dy != 0:
+			b.LLY, b.URY = b.LLY+dy, b.URY+dy
+		case dx != 0:
+			b.LLX, b.URX = b.LLX+dx, b.URX+dx
+		}
+		moved[i] = b
+	}
+	return moved
+}
+
+// besideGap is the space between the places of two actors of one task, in points.
+const besideGap = 6
+
+// shift moves n times the length of a span towards the middle; 0 when that leaves the page.
+func shift(from, to, size float64, n int) float64 {
+	by := float64(n) * (to - from + besideGap)
+	switch {
+	case from+to <= size && to+by <= size:
+		return by
+	case from+to > size && from-by >= 0:
+		return -by
+	}
+	return 0
 }
 
 // boxes gives one box for each page that the page number stands for.

@@ -96,9 +96,84 @@ func TestPlace(t *testing.T) {
 			t.Parallel()
 			got, err := place(envelope(1, c.action), map[string]*pdf.Info{"d": c.info}, 100)
 			require.NoError(t, err)
-			require.Equal(t, [][]handover.Placement{{c.want}}, got)
+			if c.want.Field == "" && c.action.Visibility() != contract.VisibilityNone {
+				c.want.Field = "Signature1"
+				field := handover.Field{Name: "Signature1"}
+				if len(c.want.Boxes) > 0 {
+					field.Box = &c.want.Boxes[0]
+				}
+				require.Equal(t, map[string][]handover.Field{"d": {field}}, got.fields)
+			} else {
+				require.Empty(t, got.fields, "nothing is to be added to the document")
+			}
+			require.Equal(t, [][]handover.Placement{{c.want}}, got.placements)
 		})
 	}
+}
+
+// Fields are planned for all steps at once: one for each signature, by the order of the
+// steps, under names that are free.
+func TestPlacePlansAFieldForEverySignature(t *testing.T) {
+	t.Parallel()
+	info := *inspected(t, pdftest.Sample(3, "x"))
+	info.Fields = []pdf.Field{{Name: "Signature2", Signed: true}, {Name: "Buyer", Box: pdf.Box{Page: 1, LLX: 1, LLY: 1, URX: 9, URY: 9}}}
+	task := func(order, howMany int, actions ...contract.ActionDef) contract.Task {
+		return contract.Task{Type: contract.TaskHuman, Action: contract.TaskWork, Order: order, HowMany: howMany, ActionDefs: actions}
+	}
+	seal := task(3, 1, with(sign(compass(1, 1)), visibility("H")))
+	seal.Action, seal.HowMany = contract.TaskSeal, 3 // what it says there does not count
+	in := contract.Envelope{ProcDef: &contract.ProcDef{Tasks: []contract.Task{
+		seal,
+		task(2, 3, sign(compass(1, 9)), with(sign(compass(1, 9)), func(a *contract.ActionDef) { a.Type, a.DocExternalID = contract.ActionApprove, "e" })),
+		task(1, 1, sign(blankField("Buyer")), sign(coordinates(2, 100, 700, 300, 800)),
+			with(with(sign(nil), visibility("N")), func(a *contract.ActionDef) { a.Type = contract.ActionView })),
+	}}}
+	got, err := place(in, map[string]*pdf.Info{"d": &info, "e": inspected(t, pdftest.Sample(1, "y"))}, 100)
+	require.NoError(t, err)
+	names := func(at handover.Placement) (list []string) {
+		for _, p := range append([]handover.Placement{at}, at.Further...) {
+			list = append(list, p.Field)
+		}
+		return list
+	}
+	p := got.placements
+	require.Equal(t, []string{"Buyer"}, names(p[2][0]))
+	require.Equal(t, []string{"Signature1"}, names(p[2][1]))
+	require.Equal(t, handover.Placement{}, p[2][2])
+	require.Equal(t, []string{"Signature3", "Signature4", "Signature5"}, names(p[1][0]))
+	require.Equal(t, []string{"Signature1", "Signature2", "Signature3"}, names(p[1][1]))
+	require.Equal(t, []string{"Signature6"}, names(p[0][0]))
+	require.Len(t, got.fields["d"], 5)
+	require.Len(t, got.fields["e"], 3)
+	require.Equal(t, handover.Field{Name: "Signature1", Box: &handover.Box{Page: 2, LLX: 100, LLY: 700, URX: 300, URY: 800}}, got.fields["d"][0])
+	require.Equal(t, handover.Field{Name: "Signature6"}, got.fields["d"][4])
+
+	places := append([]handover.Placement{p[1][0]}, p[1][0].Further...)
+	for i, one := range places {
+		require.Equal(t, one.Boxes[0], *got.fields["d"][1+i].Box)
+		_, err := info.Pages[0].Place(pdf.Box(one.Boxes[0]))
+		require.NoError(t, err, "the place is on the page")
+		for _, other := range places[:i] {
+			require.False(t, overlap(one.Boxes[0], other.Boxes[0]), "%v covers %v", one, other)
+		}
+	}
+}
+
+func overlap(a, b handover.Box) bool {
+	return a.Page == b.Page && a.LLX < b.URX && b.LLX < a.URX && a.LLY < b.URY && b.LLY < a.URY
+}
+
+func TestBesideStaysOnThePage(t *testing.T) {
+	t.Parallel()
+	info := &pdf.Info{Pages: []pdf.PageInfo{{Number: 1, Width: 300, Height: 100}}}
+	move := func(b handover.Box, n int) handover.Box {
+		b.Page = 1
+		return (&placer{left: 9}).beside(info, []handover.Box{b}, n)[0]
+	}
+	require.Equal(t, handover.Box{Page: 1, LLX: 10, LLY: 36, URX: 60, URY: 66}, move(handover.Box{LLX: 10, LLY: 0, URX: 60, URY: 30}, 1))
+	require.Equal(t, handover.Box{Page: 1, LLX: 10, LLY: 34, URX: 60, URY: 64}, move(handover.Box{LLX: 10, LLY: 70, URX: 60, URY: 100}, 1))
+	require.Equal(t, handover.Box{Page: 1, LLX: 76, LLY: 0, URX: 136, URY: 80}, move(handover.Box{LLX: 10, LLY: 0, URX: 70, URY: 80}, 1), "to the side where there is no room above")
+	require.Equal(t, handover.Box{Page: 1, LLX: 0, LLY: 0, URX: 300, URY: 100}, move(handover.Box{URX: 300, URY: 100}, 1), "no room at all")
 }
 
 func TestPlaceRefuses(t *testing.T) {
@@ -190,5 +265,5 @@ func TestPlaceOfADraftWithoutProcess(t *testing.T) {
 	t.Parallel()
 	got, err := place(contract.Envelope{}, nil, 10)
 	require.NoError(t, err)
-	require.Nil(t, got)
+	require.Nil(t, got.placements)
 }

@@ -83,6 +83,17 @@ type Document struct {
 	// Pages is the number of pages, Signatures that of signatures already in the file.
 	Pages      int `json:"pages"`
 	Signatures int `json:"signatures"`
+	// Fields are the signature fields that the process needs and that the document did not
+	// come with, in the order of the steps. The first signature places them all.
+	Fields []Field `json:"fields,omitempty"`
+}
+
+// Field is a blank signature field.
+type Field struct {
+	// Name is unique in its document.
+	Name string `json:"name"`
+	// Box is where the field shows; nil when it does not.
+	Box *Box `json:"box,omitempty"`
 }
 
 // Box is a rectangle on one page in PDF points. The origin is the lower left corner of
@@ -98,11 +109,15 @@ type Box struct {
 
 // Placement says where an action shows in its document.
 type Placement struct {
-	// Field is the name of an existing blank signature field to fill; empty for a new field.
+	// Field is the name of the signature field that the action fills: one that the document
+	// came with or one of its Fields. It is empty for an action that changes no document.
 	Field string `json:"field,omitempty"`
 	// Boxes is empty for an invisible action. The first box carries the signature
 	// field, further ones (special pages -2 and -3) repeat the appearance.
 	Boxes []Box `json:"boxes,omitempty"`
+	// Further are the places of the second and further actors of a task that needs several,
+	// in the order in which they sign. It is empty in a job, whose actor has one place.
+	Further []Placement `json:"further,omitempty"`
 }
 
 // Prepared is an envelope whose documents are inspected and stored.

@@ -19,6 +19,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"signbus.dev/pkg/contract"
@@ -203,6 +204,24 @@ func (s Step) signedDocuments() map[string]bool {
 		}
 	}
 	return documents
+}
+
+// actionsOf returns the actions of the step with the places of one assignment. Where all
+// actors are needed each one has his own; where some of them are, the next to sign gets
+// the place after those that are taken, and whoever fails leaves his to the next.
+func (s Step) actionsOf(a Assignment) []handover.Action {
+	turn, _ := s.count()
+	if len(s.Assignments) == s.HowMany {
+		turn = slices.IndexFunc(s.Assignments, func(b Assignment) bool { return b.ID == a.ID })
+	}
+	actions := slices.Clone(s.Actions)
+	for i := range actions {
+		if at := actions[i].Placement; turn > 0 && turn <= len(at.Further) {
+			actions[i].Placement = at.Further[turn-1]
+		}
+		actions[i].Placement.Further = nil
+	}
+	return actions
 }
 
 // count returns how many assignments of the step are done and how many may still be.

@@ -254,7 +254,7 @@ func (t *turn) job(kind handover.JobKind, number int, a Assignment) {
 		TaskKind:       step.Kind,
 		Actor:          a.Actor,
 		SignatureLevel: step.SignatureLevel,
-		Actions:        step.Actions,
+		Actions:        step.actionsOf(a),
 		Documents:      t.state.Documents,
 	}})
 }
