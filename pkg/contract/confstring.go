@@ -40,11 +40,13 @@ func (c *ConfString) UnmarshalJSON(data []byte) error {
 	return problems.err()
 }
 
-// The settings of a task (chapters 4.1, 9.2 and 9.7.4; provider and signatureLevel are ours).
+// The settings of a task (chapters 4.1, 9.2 and 9.7.4; provider, signatureLevel and
+// certification are ours).
 const (
 	keySignAllVisible   = "signAllVisible"
 	keyProvider         = "provider"
 	keySignatureLevel   = "signatureLevel"
+	keyCertification    = "certification"
 	keyInvitationMail   = "receiveInvitationMailToSign"
 	keyCompletedMail    = "receiveCompletedEnvelopeMail"
 	keyRequiredIdentity = "requiredIdentification"
@@ -79,6 +81,27 @@ const (
 // Levels returns the signature levels, the lowest first.
 func Levels() []string { return []string{LevelBB, LevelBT, LevelBLT, LevelBLTA} }
 
+// Certification says which changes a certified PDF still allows (DocMDP, ISO 32000-2, 12.8.2.2).
+type Certification string
+
+// The certifications.
+const (
+	// CertifyNone makes an ordinary signature.
+	CertifyNone Certification = "none"
+	// CertifyNoChanges allows no change, so no further signature either.
+	CertifyNoChanges Certification = "no-changes"
+	// CertifyForms allows to fill in forms and to sign.
+	CertifyForms Certification = "forms"
+	// CertifyAnnotations allows annotations too.
+	CertifyAnnotations Certification = "annotations"
+)
+
+// Permission returns the number that the PDF standard gives to the certification, 1 to 3;
+// 0 for none.
+func (c Certification) Permission() int {
+	return max(0, slices.Index([]Certification{CertifyNone, CertifyNoChanges, CertifyForms, CertifyAnnotations}, c))
+}
+
 // maxCustomText bounds one line of a signature tag: more can never be read in it.
 const maxCustomText = 200
 
@@ -90,6 +113,9 @@ type TaskConf struct {
 	Provider string
 	// SignatureLevel is one of [Levels]; empty means the customer's default.
 	SignatureLevel string
+	// Certification is what the first signature of the task certifies in each document that
+	// it signs; empty or none for ordinary signatures.
+	Certification Certification
 }
 
 // ActionConf is the confString of an action, parsed.
@@ -138,6 +164,13 @@ func parseTaskConf(c ConfString, path string, problems *problemList) TaskConf {
 				problems.add(illegal(at, "must be B-B, B-T, B-LT or B-LTA"))
 			}
 			conf.SignatureLevel = value
+		case keyCertification:
+			conf.Certification = Certification(value)
+			switch conf.Certification {
+			case CertifyNone, CertifyNoChanges, CertifyForms, CertifyAnnotations:
+			default:
+				problems.add(illegal(at, "must be none, no-changes, forms or annotations"))
+			}
 		case keyInvitationMail, keyCompletedMail, keyRequiredIdentity:
 			if on, ok := parseBool(value); !ok {
 				problems.add(illegal(at, "must be true or false"))

@@ -16,9 +16,59 @@ func (e Envelope) validateProcess(documents map[string]bool, problems *problemLi
 	}
 	for i, t := range e.ProcDef.Tasks {
 		t.validate(index(path+".tasks", i), documents, problems)
+		e.validateCertification(i, index(path+".tasks", i), problems)
 	}
 	for i, u := range e.ProcDef.NewUsers {
 		u.validate(index(path+".newUsers", i), problems)
+	}
+}
+
+// validateCertification checks that the task which certifies makes the first signature of
+// each document that it signs, and that the certification leaves room for the others.
+func (e Envelope) validateCertification(number int, path string, problems *problemList) {
+	task := e.ProcDef.Tasks[number]
+	level := Certification(task.ConfString[keyCertification])
+	if level.Permission() == 0 {
+		return
+	}
+	at := path + ".confString." + keyCertification
+	switch {
+	case e.TrustLevelCode == TrustDigitalP7M:
+		problems.add(illegal(at, "is for PDF signatures; leave it out with DIGITAL_P7M"))
+		return
+	case task.HowMany > 1:
+		problems.add(illegal(at, "is for one signature; howMany must be 1"))
+		return
+	}
+	signatures := map[string]int{}
+	for _, a := range task.ActionDefs {
+		if _, known := signatures[a.DocExternalID]; known || a.Visibility() == VisibilityNone {
+			continue
+		}
+		signatures[a.DocExternalID] = 0
+		if a.Type != ActionSign {
+			problems.add(illegal(at, "needs an action of type S as the first one of the task that changes a document"))
+			return
+		}
+	}
+	if len(signatures) == 0 {
+		problems.add(illegal(at, "needs an action of type S in the task"))
+	}
+	for i, other := range e.ProcDef.Tasks {
+		for _, a := range other.ActionDefs {
+			if _, ok := signatures[a.DocExternalID]; !ok || a.Visibility() == VisibilityNone {
+				continue
+			}
+			signatures[a.DocExternalID]++
+			switch {
+			case i != number && other.Order <= task.Order:
+				problems.add(illegal(at, "must be in the first task that signs the document; give the other tasks a higher order"))
+				return
+			case level == CertifyNoChanges && signatures[a.DocExternalID] > 1:
+				problems.add(illegal(at, "no-changes leaves no room for another signature, approval or view of the document; use forms"))
+				return
+			}
+		}
 	}
 }
 

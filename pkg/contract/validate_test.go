@@ -328,3 +328,13 @@ func TestExternalIDsAreUTF8(t *testing.T) {
 	err := contract.GetStatus{CustomerCode: "c", EnveExtID: "A\xff-1"}.Validate()
 	require.Equal(t, contract.CodeIllegalArgument, contract.CodeOf(err))
 }
+
+func TestCertificationPermission(t *testing.T) {
+	t.Parallel()
+	for want, c := range []contract.Certification{
+		contract.CertifyNone, contract.CertifyNoChanges, contract.CertifyForms, contract.CertifyAnnotations,
+	} {
+		require.Equal(t, want, c.Permission())
+	}
+	require.Zero(t, contract.Certification("").Permission())
+}

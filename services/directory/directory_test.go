@@ -211,6 +211,20 @@ func TestSignatureLevelOfTheTaskOfTheCustomerOfTheBus(t *testing.T) {
 	})
 }
 
+func TestTheFirstSignatureOfATaskCertifies(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, storetest.Open(t, storetest.SQLite(t)))
+	f.run(t)
+	one := task("annaU")
+	one.ConfString = contract.ConfString{"certification": "annotations"}
+	one.ActionDefs = append(one.ActionDefs, one.ActionDefs[0], contract.ActionDef{DocExternalID: "d2", Type: contract.ActionSign, Mandatory: true})
+	var got []int
+	for _, a := range f.resolved(t, prepared(tasks(one, task("brunoU")))).Tasks[0].Actions {
+		got = append(got, a.Certify)
+	}
+	require.Equal(t, []int{3, 0, 3}, got)
+}
+
 func TestResolveFindsTheActorsOfAnExpression(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, db *store.DB) {

@@ -124,8 +124,13 @@ func (r *resolution) task(i int, task contract.Task) handover.Task {
 	} else {
 		out.Actors = r.actors(path, i, out)
 	}
+	certify := conf.Certification.Permission()
+	certified := map[string]bool{}
 	for j, action := range task.ActionDefs {
 		out.Actions = append(out.Actions, r.action(fmt.Sprintf("%s.actionDefs[%d]", path, j), action, r.prepared.Placements[i][j]))
+		if action.Type == contract.ActionSign && !certified[action.DocExternalID] {
+			out.Actions[j].Certify, certified[action.DocExternalID] = certify, true
+		}
 	}
 	return out
 }

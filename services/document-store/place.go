@@ -29,13 +29,15 @@ func place(envelope contract.Envelope, infos map[string]*pdf.Info, maxPlaces int
 		return plan{}, nil
 	}
 	tasks := envelope.ProcDef.Tasks
-	p := placer{infos: infos, left: maxPlaces, used: map[fieldKey]bool{}}
+	p := placer{infos: infos, left: maxPlaces, used: map[fieldKey]bool{}, certified: map[string]contract.Certification{}}
 	all := make([][]handover.Placement, len(tasks))
-	for i, task := range tasks {
+	for _, i := range byOrder(tasks) {
+		task := tasks[i]
 		all[i] = make([]handover.Placement, len(task.ActionDefs))
 		for j, action := range task.ActionDefs {
 			p.path = fmt.Sprintf("envelope.procDef.tasks[%d].actionDefs[%d]", i, j)
 			all[i][j] = p.action(task, action)
+			p.certify(i, task, action)
 		}
 	}
 	if len(p.problems) > 0 {
@@ -44,17 +46,22 @@ func place(envelope contract.Envelope, infos map[string]*pdf.Info, maxPlaces int
 	return plan{placements: all, fields: newFields(tasks, all, infos)}, nil
 }
 
+// byOrder returns the indexes of the tasks in the order in which they run.
+func byOrder(tasks []contract.Task) []int {
+	list := make([]int, len(tasks))
+	for i := range tasks {
+		list[i] = i
+	}
+	slices.SortStableFunc(list, func(a, b int) int { return cmp.Compare(tasks[a].Order, tasks[b].Order) })
+	return list
+}
+
 // newFields names a field for every place that has none, by the order of the steps, so
 // that the numbers are those of the signatures where these come one after the other.
 func newFields(tasks []contract.Task, all [][]handover.Placement, infos map[string]*pdf.Info) map[string][]handover.Field {
-	byOrder := make([]int, len(tasks))
-	for i := range tasks {
-		byOrder[i] = i
-	}
-	slices.SortStableFunc(byOrder, func(a, b int) int { return cmp.Compare(tasks[a].Order, tasks[b].Order) })
 	made := map[string][]handover.Field{}
 	last := map[string]int{}
-	for _, i := range byOrder {
+	for _, i := range byOrder(tasks) {
 		for j, action := range tasks[i].ActionDefs {
 			first := &all[i][j]
 			if first.Field != "" || action.Visibility() == contract.VisibilityNone {
@@ -97,9 +104,11 @@ type placer struct {
 	// left is how many places may still be given out.
 	left int
 	// used are the blank fields that an action has taken already.
-	used     map[fieldKey]bool
-	path     string // of the action at hand
-	problems []error
+	used map[fieldKey]bool
+	// certified are the documents that an action before the one at hand certifies.
+	certified map[string]contract.Certification
+	path      string // of the action at hand
+	problems  []error
 }
 
 func (p *placer) problem(code contract.Code, field, format string, args ...any) {
@@ -141,6 +150,9 @@ func (p *placer) action(task contract.Task, a contract.ActionDef) handover.Place
 	default:
 		p.problem(contract.CodeIllegalArgument, ".appearance", "must place the action: by compassAppearance, coordAppearance or blankSignatureFieldName")
 	}
+	if len(out.Boxes) > 1 && p.certified[a.DocExternalID] == contract.CertifyForms {
+		p.problem(contract.CodeIllegalArgument, ".appearance", "the first signature certifies the document %q against annotations; place the action on one page only", a.DocExternalID)
+	}
 	if info.Certification == 2 && len(out.Boxes) > 1 {
 		p.problem(contract.CodeIllegalArgument, ".appearance", "the document %q is certified against annotations; place the action on one page only", a.DocExternalID)
 	}
@@ -148,6 +160,20 @@ func (p *placer) action(task contract.Task, a contract.ActionDef) handover.Place
 		out.Further = append(out.Further, handover.Placement{Boxes: p.beside(info, out.Boxes, n)})
 	}
 	return out
+}
+
+// certify records that the action certifies its document.
+func (p *placer) certify(i int, task contract.Task, a contract.ActionDef) {
+	conf, err := contract.ParseTaskConf(task.ConfString)
+	if err != nil || conf.Certification.Permission() == 0 || a.Type != contract.ActionSign || p.certified[a.DocExternalID] != "" {
+		return
+	}
+	p.certified[a.DocExternalID] = conf.Certification
+	if info := p.infos[a.DocExternalID]; info != nil && info.Signatures > 0 {
+		p.path = fmt.Sprintf("envelope.procDef.tasks[%d]", i)
+		p.problem(contract.CodeIllegalArgument, ".confString.certification",
+			"the document %q is signed already, and only the first signature of a document can certify it; leave it out", a.DocExternalID)
+	}
 }
 
 // seats is how many actors of a task sign.

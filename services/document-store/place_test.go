@@ -50,6 +50,26 @@ func envelope(howMany int, actions ...contract.ActionDef) contract.Envelope {
 	}}}
 }
 
+// tasks is an envelope with tasks in series, of one action each or as they are given.
+func tasks(list ...any) contract.Envelope {
+	e := contract.Envelope{ProcDef: &contract.ProcDef{}}
+	for i, one := range list {
+		task, ok := one.(contract.Task)
+		if !ok {
+			task = envelope(1, one.(contract.ActionDef)).ProcDef.Tasks[0]
+		}
+		task.Order = i + 1
+		e.ProcDef.Tasks = append(e.ProcDef.Tasks, task)
+	}
+	return e
+}
+
+func certifying(a contract.ActionDef, certification string) contract.Task {
+	task := envelope(1, a).ProcDef.Tasks[0]
+	task.ConfString = contract.ConfString{"certification": certification}
+	return task
+}
+
 func TestPlace(t *testing.T) {
 	t.Parallel()
 	sample := inspected(t, pdftest.Sample(3, "x")) // A4, 595 by 842 points
@@ -184,7 +204,8 @@ func TestPlaceRefuses(t *testing.T) {
 	signed.Fields = []pdf.Field{{Name: "sign here", Signed: true, Box: form.Fields[0].Box}}
 	unseen := *form
 	unseen.Fields = []pdf.Field{{Name: "sign here"}}
-	locked, forms := *sample, *sample
+	locked, forms, before := *sample, *sample, *sample
+	before.Signatures = 1
 	locked.Certification, forms.Certification = 1, 2
 	const at = "envelope.procDef.tasks[0].actionDefs[0]"
 	for name, c := range map[string]struct {
@@ -240,6 +261,14 @@ func TestPlaceRefuses(t *testing.T) {
 		"document certified against annotations": {
 			&forms, envelope(1, sign(compass(-2, 9))), contract.CodeIllegalArgument,
 			at + `.appearance: the document "d" is certified against annotations; place the action on one page only`,
+		},
+		"certified by the first signature": {
+			sample, tasks(certifying(sign(compass(-2, 9)), "forms"), sign(compass(-2, 7))), contract.CodeIllegalArgument,
+			`envelope.procDef.tasks[1].actionDefs[0].appearance: the first signature certifies the document "d" against annotations; place the action on one page only`,
+		},
+		"certified when it is signed already": {
+			&before, tasks(certifying(sign(compass(1, 9)), "annotations")), contract.CodeIllegalArgument,
+			`envelope.procDef.tasks[0].confString.certification: the document "d" is signed already, and only the first signature of a document can certify it; leave it out`,
 		},
 		"too many places": {
 			sample, envelope(1, sign(compass(-2, 1)), sign(compass(-2, 2)), sign(compass(-2, 3)), sign(compass(-2, 4))), contract.CodeIllegalArgument,

@@ -165,6 +165,9 @@ type Action struct {
 	Confirmed bool `json:"confirmed,omitempty"`
 	// Visibility is V (visible), H (signed, not shown) or N (recorded, PDF unchanged).
 	Visibility string `json:"visibility"`
+	// Certify makes the signature certify its document: 1 allows no change, 2 forms and
+	// signatures, 3 annotations too; 0 is an ordinary signature.
+	Certify int `json:"certify,omitempty"`
 	// Text holds the lines of the signature tag before substitution (customSignatureText, L1, L2).
 	Text      []string  `json:"text,omitempty"`
 	Placement Placement `json:"placement"`
