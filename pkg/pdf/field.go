@@ -15,6 +15,8 @@ type Field struct {
 	Signed bool
 	// Box is where the field shows; it is empty and on page 0 when it does not show.
 	Box Box
+	// Lock is what signing the field will lock; nil when nothing.
+	Lock *Lock
 }
 
 // widget is the place where a field shows. A field with one place is its own widget.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Info is what an inspection finds.
@@ -26,7 +27,17 @@ type Info struct {
 	StartXRef int64
 	// Objects is the number of objects listed.
 	Objects int
+
+	names []string // of all fields, not of signatures only
+	rules rules
 }
+
+// Taken tells whether a field, or a group of fields, has the name already.
+func (i *Info) Taken(name string) bool { return slices.Contains(i.names, name) }
+
+// Permit returns [ErrNotPermitted] with the reason when a signature of the document forbids
+// to sign the field of that name, which need not exist yet, or to add stamps.
+func (i *Info) Permit(field string, stamps bool) error { return i.rules.sign(field, false, stamps) }
 
 // Inspect reads a file that may be hostile. It answers within the limits and the
 // context even when a parser is stuck; r must stay readable until then only, later
@@ -115,6 +126,10 @@ func (f *file) info(pages []page) (*Info, error) {
 	if info.Certification, _, err = f.certification(fm.catalog); err != nil {
 		return nil, err
 	}
+	if info.rules, err = f.rules(fm); err != nil {
+		return nil, err
+	}
+	info.names = fm.names
 	if err := f.findPages(fm.fields, pages); err != nil {
 		return nil, err
 	}
@@ -130,6 +145,16 @@ func (f *file) info(pages []page) (*Info, error) {
 		}
 		if out.Signed {
 			info.Signatures++
+		}
+		lock, err := f.resolve(fl.obj.dict.get("Lock"))
+		if err != nil {
+			return nil, err
+		}
+		if out.Lock, err = f.lock(lock.dict); err != nil {
+			return nil, err
+		}
+		if p, _ := lock.dict.get("P").integer(); out.Lock != nil && p >= 1 && p <= 3 {
+			out.Lock.P = int(p)
 		}
 		for _, w := range fl.widgets {
 			if p, ok := byRef[w.page]; ok && w.rect.Width() > 0 && w.rect.Height() > 0 {

@@ -154,15 +154,15 @@ func (r rules) sign(name string, certify, stamps bool) error {
 		return fmt.Errorf("%w: only the first signature of a document can certify it; sign without certifying", ErrNotPermitted)
 	}
 	for _, l := range r.locks {
-		if l.covers(name) {
+		if l.Covers(name) {
 			return fmt.Errorf("%w: an earlier signature locks the field %q; use another field", ErrNotPermitted, name)
 		}
 	}
 	return nil
 }
 
-// covers tells whether the lock is about the field of that name or one above it.
-func (l Lock) covers(name string) bool {
+// Covers tells whether the lock is about the field of that name or one above it.
+func (l Lock) Covers(name string) bool {
 	listed := slices.ContainsFunc(l.Fields, func(n string) bool { return n == name || strings.HasPrefix(name, n+".") })
 	return l.Action == LockAll || listed == (l.Action == LockInclude)
 }

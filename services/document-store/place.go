@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"signbus.dev/pkg/contract"
@@ -40,10 +41,14 @@ func place(envelope contract.Envelope, infos map[string]*pdf.Info, maxPlaces int
 			p.certify(i, task, action)
 		}
 	}
-	if len(p.problems) > 0 {
-		return plan{}, errors.Join(p.problems...)
+	if len(p.problems) == 0 {
+		out := plan{placements: all, fields: p.newFields(tasks, all)}
+		p.permit(tasks, all)
+		if len(p.problems) == 0 {
+			return out, nil
+		}
 	}
-	return plan{placements: all, fields: newFields(tasks, all, infos)}, nil
+	return plan{}, errors.Join(p.problems...)
 }
 
 // byOrder returns the indexes of the tasks in the order in which they run.
@@ -58,31 +63,95 @@ func byOrder(tasks []contract.Task) []int {
 
 // newFields names a field for every place that has none, by the order of the steps, so
 // that the numbers are those of the signatures where these come one after the other.
-func newFields(tasks []contract.Task, all [][]handover.Placement, infos map[string]*pdf.Info) map[string][]handover.Field {
+func (p *placer) newFields(tasks []contract.Task, all [][]handover.Placement) map[string][]handover.Field {
 	made := map[string][]handover.Field{}
 	last := map[string]int{}
 	for _, i := range byOrder(tasks) {
 		for j, action := range tasks[i].ActionDefs {
-			first := &all[i][j]
-			if first.Field != "" || action.Visibility() == contract.VisibilityNone {
+			if all[i][j].Field != "" || action.Visibility() == contract.VisibilityNone {
 				continue
 			}
 			id := action.DocExternalID
-			name := func(at *handover.Placement) {
-				last[id], at.Field = nextName(infos[id], last[id])
+			for at := range places(&all[i][j]) {
+				last[id], at.Field = nextName(p.infos[id], last[id])
 				field := handover.Field{Name: at.Field}
 				if len(at.Boxes) > 0 {
 					field.Box = &at.Boxes[0]
 				}
 				made[id] = append(made[id], field)
 			}
-			name(first)
-			for k := range first.Further {
-				name(&first.Further[k])
-			}
 		}
 	}
 	return made
+}
+
+// places are that of the first actor and those of the further ones.
+func places(first *handover.Placement) iter.Seq[*handover.Placement] {
+	return func(yield func(*handover.Placement) bool) {
+		if !yield(first) {
+			return
+		}
+		for i := range first.Further {
+			if !yield(&first.Further[i]) {
+				return
+			}
+		}
+	}
+}
+
+// locker is a field of a document that locks others when it is signed.
+type locker struct {
+	fieldKey
+	order int
+	lock  *pdf.Lock
+}
+
+// permit refuses actions whose field will be locked when their turn comes: by a signature
+// that the document came with, or by one of a step before or beside.
+func (p *placer) permit(tasks []contract.Task, all [][]handover.Placement) {
+	var lockers []locker
+	for i, task := range tasks {
+		for j, action := range task.ActionDefs {
+			for _, f := range p.infos[action.DocExternalID].Fields {
+				if f.Name == all[i][j].Field && f.Lock != nil {
+					lockers = append(lockers, locker{fieldKey{action.DocExternalID, f.Name}, task.Order, f.Lock})
+				}
+			}
+		}
+	}
+	for i, task := range tasks {
+		for j, action := range task.ActionDefs {
+			p.path = fmt.Sprintf("envelope.procDef.tasks[%d].actionDefs[%d]", i, j)
+			for at := range places(&all[i][j]) {
+				if at.Field != "" && !p.permitted(task, action, at, lockers) {
+					break
+				}
+			}
+		}
+	}
+}
+
+func (p *placer) permitted(task contract.Task, a contract.ActionDef, at *handover.Placement, lockers []locker) bool {
+	info, stamps := p.infos[a.DocExternalID], len(at.Boxes) > 1
+	if err := info.Permit(at.Field, stamps); err != nil {
+		if stamps && info.Permit(at.Field, false) == nil {
+			p.problem(contract.CodeIllegalArgument, ".appearance", "the document %q is certified against annotations; place the action on one page only", a.DocExternalID)
+			return false
+		}
+		p.problem(contract.CodeBadDocFormat, ".docExternalId", "the document %q cannot be signed so: %s", a.DocExternalID, err)
+		return false
+	}
+	for _, l := range lockers {
+		if l.document != a.DocExternalID || l.field == at.Field || l.order > task.Order {
+			continue
+		}
+		if l.lock.P == 1 || l.lock.P == 2 && stamps || l.lock.Covers(at.Field) {
+			p.problem(contract.CodeIllegalArgument, ".appearance",
+				"the field %q of the document %q locks this signature, and is signed before or beside it; sign that field last", l.field, a.DocExternalID)
+			return false
+		}
+	}
+	return true
 }
 
 // nextName returns the first name after the nth that no field of the document has.
@@ -90,7 +159,7 @@ func nextName(info *pdf.Info, n int) (int, string) {
 	for {
 		n++
 		name := fmt.Sprintf("Signature%d", n)
-		if !slices.ContainsFunc(info.Fields, func(f pdf.Field) bool { return f.Name == name }) {
+		if !info.Taken(name) {
 			return n, name
 		}
 	}
@@ -129,10 +198,6 @@ func (p *placer) action(task contract.Task, a contract.ActionDef) handover.Place
 	if visibility == contract.VisibilityNone {
 		return handover.Placement{} // the PDF is not changed
 	}
-	if info.Certification == 1 {
-		p.problem(contract.CodeBadDocFormat, ".docExternalId", "the document %q is certified against every change; use an uncertified copy", a.DocExternalID)
-		return handover.Placement{}
-	}
 	var out handover.Placement
 	switch ap := a.Appearance; {
 	case ap != nil && ap.BlankSignatureFieldName != "":
@@ -152,9 +217,6 @@ func (p *placer) action(task contract.Task, a contract.ActionDef) handover.Place
 	}
 	if len(out.Boxes) > 1 && p.certified[a.DocExternalID] == contract.CertifyForms {
 		p.problem(contract.CodeIllegalArgument, ".appearance", "the first signature certifies the document %q against annotations; place the action on one page only", a.DocExternalID)
-	}
-	if info.Certification == 2 && len(out.Boxes) > 1 {
-		p.problem(contract.CodeIllegalArgument, ".appearance", "the document %q is certified against annotations; place the action on one page only", a.DocExternalID)
 	}
 	for n := 1; n < seats(task) && out.Field == ""; n++ {
 		out.Further = append(out.Further, handover.Placement{Boxes: p.beside(info, out.Boxes, n)})

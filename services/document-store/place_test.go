@@ -50,6 +50,15 @@ func envelope(howMany int, actions ...contract.ActionDef) contract.Envelope {
 	}}}
 }
 
+// certified is a document whose one signature certifies it.
+func certified(t *testing.T, level int) []byte {
+	t.Helper()
+	data := pdftest.Sample(3, "x")
+	update, err := pdf.Prepare(t.Context(), bytes.NewReader(data), int64(len(data)), pdf.Limits{}, pdf.Request{Certify: level, Reserve: 64})
+	require.NoError(t, err)
+	return append(data, update.Tail...)
+}
+
 // tasks is an envelope with tasks in series, of one action each or as they are given.
 func tasks(list ...any) contract.Envelope {
 	e := contract.Envelope{ProcDef: &contract.ProcDef{}}
@@ -135,8 +144,7 @@ func TestPlace(t *testing.T) {
 // steps, under names that are free.
 func TestPlacePlansAFieldForEverySignature(t *testing.T) {
 	t.Parallel()
-	info := *inspected(t, pdftest.Sample(3, "x"))
-	info.Fields = []pdf.Field{{Name: "Signature2", Signed: true}, {Name: "Buyer", Box: pdf.Box{Page: 1, LLX: 1, LLY: 1, URX: 9, URY: 9}}}
+	info := *inspected(t, pdftest.Document{Pages: make([]pdftest.Page, 3), Text: "x", Fields: []string{"Signature2.x", "Buyer"}}.Bytes())
 	task := func(order, howMany int, actions ...contract.ActionDef) contract.Task {
 		return contract.Task{Type: contract.TaskHuman, Action: contract.TaskWork, Order: order, HowMany: howMany, ActionDefs: actions}
 	}
@@ -183,6 +191,20 @@ func overlap(a, b handover.Box) bool {
 	return a.Page == b.Page && a.LLX < b.URX && b.LLX < a.URX && a.LLY < b.URY && b.LLY < a.URY
 }
 
+func TestPlaceInADocumentThatLocks(t *testing.T) {
+	t.Parallel()
+	locking := inspected(t, pdftest.Document{
+		Pages: make([]pdftest.Page, 1), Fields: []string{"last", "other"}, FieldEntries: "/Lock<</Type/SigFieldLock/Action/All>>",
+	}.Bytes())
+	_, err := place(tasks(sign(compass(1, 9)), sign(blankField("last"))), map[string]*pdf.Info{"d": locking}, 10)
+	require.NoError(t, err, "the field that locks the others is signed last")
+	for level, makes := range map[int]bool{2: true, 3: true} {
+		info := inspected(t, certified(t, level))
+		_, err := place(tasks(sign(compass(1, 9))), map[string]*pdf.Info{"d": info}, 10)
+		require.Equal(t, makes, err == nil, "%v", err)
+	}
+}
+
 func TestBesideStaysOnThePage(t *testing.T) {
 	t.Parallel()
 	info := &pdf.Info{Pages: []pdf.PageInfo{{Number: 1, Width: 300, Height: 100}}}
@@ -204,9 +226,11 @@ func TestPlaceRefuses(t *testing.T) {
 	signed.Fields = []pdf.Field{{Name: "sign here", Signed: true, Box: form.Fields[0].Box}}
 	unseen := *form
 	unseen.Fields = []pdf.Field{{Name: "sign here"}}
-	locked, forms, before := *sample, *sample, *sample
+	before := *sample
 	before.Signatures = 1
-	locked.Certification, forms.Certification = 1, 2
+	locking := inspected(t, pdftest.Document{
+		Pages: make([]pdftest.Page, 1), Fields: []string{"last", "other"}, FieldEntries: "/Lock<</Type/SigFieldLock/Action/Exclude/Fields[(other)]>>",
+	}.Bytes())
 	const at = "envelope.procDef.tasks[0].actionDefs[0]"
 	for name, c := range map[string]struct {
 		info    *pdf.Info
@@ -255,12 +279,20 @@ func TestPlaceRefuses(t *testing.T) {
 			at + ".docExternalId: is not the externalId of a document of this envelope",
 		},
 		"certified document": {
-			&locked, envelope(1, with(sign(nil), visibility("H"))), contract.CodeBadDocFormat,
-			at + `.docExternalId: the document "d" is certified against every change; use an uncertified copy`,
+			inspected(t, certified(t, 1)), envelope(1, with(sign(nil), visibility("H"))), contract.CodeBadDocFormat,
+			at + `.docExternalId: the document "d" cannot be signed so: an earlier signature forbids this change: the document is certified against every change; use a copy without it`,
 		},
 		"document certified against annotations": {
-			&forms, envelope(1, sign(compass(-2, 9))), contract.CodeIllegalArgument,
+			inspected(t, certified(t, 2)), envelope(1, sign(compass(-2, 9))), contract.CodeIllegalArgument,
 			at + `.appearance: the document "d" is certified against annotations; place the action on one page only`,
+		},
+		"field that locks a later signature": {
+			locking, tasks(sign(blankField("last")), sign(blankField("other")), sign(compass(1, 9))), contract.CodeIllegalArgument,
+			`envelope.procDef.tasks[2].actionDefs[0].appearance: the field "last" of the document "d" locks this signature, and is signed before or beside it; sign that field last`,
+		},
+		"field that locks a signature beside it": {
+			locking, envelope(1, sign(compass(1, 9)), sign(blankField("last"))), contract.CodeIllegalArgument,
+			at + `.appearance: the field "last" of the document "d" locks this signature, and is signed before or beside it; sign that field last`,
 		},
 		"certified by the first signature": {
 			sample, tasks(certifying(sign(compass(-2, 9)), "forms"), sign(compass(-2, 7))), contract.CodeIllegalArgument,
