@@ -36,6 +36,8 @@ func testCourses(t *testing.T, b *bus) {
 		"two documents":                     testTwoDocuments,
 		"a wrong code does not sign":        testWrongCode,
 		"four successive signatures":        testFourSignatures,
+		"fields are placed once":            testFieldsOnce,
+		"the first signature certifies":     testCertified,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b) })
 	}

@@ -235,7 +235,7 @@ func (one *signer) sign(ctx context.Context, action handover.Action, v *version)
 // params says how to sign for an action.
 func (one *signer) params(action handover.Action) pades.Params {
 	p := pades.Params{
-		Field: action.Placement.Field, Name: one.name, Reason: one.reason(action), Time: one.at,
+		Field: action.Placement.Field, Fields: one.fields(action.DocExternalID), Certify: action.Certify, Name: one.name, Reason: one.reason(action), Time: one.at,
 		Signer: one.identity.Signer, Chain: one.identity.Chain, Now: one.Now, Limits: one.Limits,
 	}
 	if one.job.SignatureLevel == contract.LevelBT {
@@ -252,6 +252,26 @@ func (one *signer) params(action handover.Action) pades.Params {
 		p.Appearance.Autograph = one.hand
 	}
 	return p
+}
+
+// fields are the signature fields that the process needs in a document. Each signature
+// asks for all of them: the first one finds none and places them, so that later ones only
+// fill in their own.
+func (one *signer) fields(document string) []pdf.NewField {
+	var out []pdf.NewField
+	for _, d := range one.job.Documents {
+		if d.ExternalID != document {
+			continue
+		}
+		for _, f := range d.Fields {
+			field := pdf.NewField{Name: f.Name}
+			if f.Box != nil {
+				field.Box = pdf.Box(*f.Box)
+			}
+			out = append(out, field)
+		}
+	}
+	return out
 }
 
 // reason is what a signature says about itself.

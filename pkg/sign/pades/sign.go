@@ -27,10 +27,16 @@ type Params struct {
 	// Level is the level to reach: it is reached or the signature fails. Empty is B-T
 	// with Timestamp and B-B without.
 	Level Level
-	// Field is the name of an existing blank signature field; empty adds a new field.
+	// Field is the name of a blank signature field, an existing one or one of Fields; empty
+	// adds a new field.
 	Field string
 	// FieldName is the beginning of a new field's name, "Signature" when empty.
 	FieldName string
+	// Fields, Certify, Lock and Extra are those of [pdf.Request].
+	Fields  []pdf.NewField
+	Certify int
+	Lock    *pdf.Lock
+	Extra   []pdf.Entry
 	// Boxes are where the signature shows, see [pdf.Request]; none makes it invisible.
 	Boxes []pdf.Box
 	// Appearance is what shows there.
@@ -139,7 +145,7 @@ func (p *Params) prepare(ctx context.Context, src Source, reserve int) (*pdf.Upd
 	return pdf.Prepare(ctx, src, src.Size, p.Limits, pdf.Request{
 		Field: p.Field, FieldName: p.FieldName, Boxes: p.Boxes, Appearance: p.Appearance,
 		Name: p.Name, Reason: p.Reason, Location: p.Location, Contact: p.Contact,
-		Time: p.Time, Reserve: reserve,
+		Fields: p.Fields, Certify: p.Certify, Lock: p.Lock, Extra: p.Extra, Time: p.Time, Reserve: reserve,
 	})
 }
 

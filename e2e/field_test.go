@@ -1,0 +1,67 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// blankFields counts the signature fields that wait for a signature, as poppler sees them.
+func blankFields(t *testing.T, document []byte) int {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "document.pdf")
+	require.NoError(t, os.WriteFile(path, document, 0o600))
+	said := ask(t, "pdfsig", "poppler-utils", "-nocert", path)
+	return strings.Count(said, "The signature form field is not signed.")
+}
+
+// testFieldsOnce: the first signature places the fields of all, each further one fills its own.
+func testFieldsOnce(t *testing.T, b *bus) {
+	extID := newID("fields")
+	b.insert(t, request(extID, contractPDF,
+		human(1, "annaU", 1, action("S", compass(1, 7)), action("A", compass(2, 1))),
+		human(2, "annaU|brunoU|carlaU", 2, action("S", compass(1, 9))),
+		seal(3, action("S", object{"invisible": true}))))
+	b.visitor(t, extID, "anna").sign(t)
+	anna, bruno := b.visitor(t, extID, "anna"), b.visitor(t, extID, "bruno")
+	first := b.get(t, extID).Documents[0].Bytes
+	require.Equal(t, 3, blankFields(t, first), "two of three people and the seal are awaited")
+	b.eyes(t).accept(t, first, 2)
+	bruno.sign(t)
+	second := b.get(t, extID).Documents[0].Bytes
+	require.Equal(t, 2, blankFields(t, second))
+	require.Equal(t, first, second[:len(first)])
+	anna.sign(t)
+	b.ended(t, extID)
+	signed := b.get(t, extID).Documents[0].Bytes
+	require.Zero(t, blankFields(t, signed))
+	b.eyes(t).accept(t, signed, 5)
+}
+
+// testCertified: the first signature certifies, and the planned ones still fit in.
+func testCertified(t *testing.T, b *bus) {
+	extID := newID("certified")
+	first := automatic(1, "annaU", action("S", compass(1, 7)))
+	first["confString"] = object{"certification": "forms"}
+	b.insert(t, request(extID, contractPDF, first,
+		automatic(2, "brunoU", action("S", compass(1, 9))), seal(3, action("S", compass(2, 9)))))
+	b.ended(t, extID)
+	signed := b.get(t, extID).Documents[0].Bytes
+	b.eyes(t).accept(t, signed, 3)
+	require.Contains(t, string(signed), "/TransformMethod/DocMDP")
+
+	// One that is certified against every change is turned away.
+	extID = newID("certified")
+	first["confString"] = object{"certification": "no-changes"}
+	b.insert(t, request(extID, contractPDF, first))
+	b.ended(t, extID)
+	signed = b.get(t, extID).Documents[0].Bytes
+	b.eyes(t).accept(t, signed, 1)
+	refused := b.put(t, direct, request(newID("certified"), signed, automatic(1, "annaU", action("S", compass(1, 9)))))
+	o := refused.outcome(t, 422)
+	require.Equal(t, "BAD_DOC_FORMAT", o.Code)
+	require.Contains(t, o.Message, "certified against every change")
+}
