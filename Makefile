@@ -49,6 +49,11 @@ build: ## bin/signbus and one binary for each service
 	@mkdir -p bin
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./services/*/cmd/*
 
+.PHONY: build-pkcs11
+build-pkcs11: ## bin/signbus-pkcs11, which signs with tokens; needs a C compiler
+	@mkdir -p bin
+	@CGO_ENABLED=1 $(GO) build -tags pkcs11 -trimpath -ldflags '$(LDFLAGS)' -o bin/signbus-pkcs11 ./services/standalone/cmd/signbus
+
 ##@ Check it
 
 .PHONY: test
@@ -60,6 +65,8 @@ test-unit: ## The tests of the module, with the race detector where that is affo
 	@$(GO) test -race -timeout 20m $(TESTFLAGS) $$($(GO) list ./... | grep -Ev '$(NORACE)')
 	@slow="$$($(GO) list ./... | grep -E '$(NORACE)' || true)"; \
 	if [ -n "$$slow" ]; then echo '== unit tests (without race detector)'; $(GO) test -timeout 20m $(TESTFLAGS) $$slow; fi
+	@echo '== unit tests (PKCS #11)'
+	@CGO_ENABLED=1 $(GO) test -tags pkcs11 -timeout 20m $(TESTFLAGS) ./pkg/sign/keys/...
 
 # -count=1: the test cache does not see that the binaries have changed.
 .PHONY: test-e2e
@@ -71,6 +78,7 @@ test-e2e: build ## The black-box tests on the built binaries, in all three shape
 lint: $(GOLANGCI) ## The linters, the same as in CI
 	@echo '== lint'
 	@$(GOLANGCI) run ./...
+	@$(GOLANGCI) run --build-tags pkcs11 ./pkg/sign/keys/...
 	@cd e2e && $(GOLANGCI) run ./...
 
 .PHONY: fmt

@@ -16,8 +16,8 @@ import (
 	"hash"
 )
 
-// maxIterations bounds what a file may make us compute, about three seconds.
-const maxIterations = 10_000_000
+// maxIterations bounds what a file may make us compute, to about a second.
+const maxIterations = 2_000_000
 
 // The algorithms of PBES2 (RFC 8018, appendix A and B).
 var (
