@@ -1,6 +1,7 @@
 package cms
 
 import (
+	"bytes"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -27,16 +28,54 @@ func Certificates(der []byte) ([]*x509.Certificate, error) {
 	return distinct(certificates), nil
 }
 
-// TokenCertificates are those that the time-stamp token of the signature carries.
-func (s *SignerInfo) TokenCertificates() []*x509.Certificate {
+// TimestampChain is the path of the authority that made the signature's time-stamp, leaf first, as
+// far as the token carries it; nil without a time-stamp.
+func (s *SignerInfo) TimestampChain() ([]*x509.Certificate, error) {
 	if s.token == nil {
-		return nil
+		return nil, nil
 	}
-	m, _, err := parse(s.token)
+	m, token, err := parse(s.token)
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("time-stamp: %w", err)
 	}
-	return m.Certificates()
+	leaf, err := token.certificate(m.parsed)
+	if err != nil {
+		return nil, fmt.Errorf("time-stamp: %w", err)
+	}
+	return ordered(leaf, m.parsed), nil
+}
+
+// ordered goes from a certificate to the one that signed it, as long as there is one.
+func ordered(leaf *x509.Certificate, among []*x509.Certificate) []*x509.Certificate {
+	chain := []*x509.Certificate{leaf}
+	for last := leaf; !bytes.Equal(last.RawIssuer, last.RawSubject); {
+		next := slices.IndexFunc(among, func(c *x509.Certificate) bool {
+			return bytes.Equal(c.RawSubject, last.RawIssuer) && !slices.ContainsFunc(chain, c.Equal) && last.CheckSignatureFrom(c) == nil
+		})
+		if next < 0 {
+			break
+		}
+		last = among[next]
+		chain = append(chain, last)
+	}
+	return chain
+}
+
+// HasArchiveTimestamp tells whether a signer has a time-stamp of a kind that covers the message as a
+// whole (the archive-time-stamps before version 3 of ETSI EN 319 122-1, 5.5.3), so that nothing can be added any more.
+func (m *Message) HasArchiveTimestamp() bool {
+	for i := range m.signers {
+		s, err := m.signer(i)
+		if err != nil {
+			continue
+		}
+		for _, a := range s.unsigned {
+			if a.oid.Equal(oidArchiveTimestamp) || a.oid.Equal(oidArchiveTimestampV2) || a.oid.Equal(oidLongTermValidation) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // SignatureValue is the value that the key gave; a signature-time-stamp is over it.

@@ -66,7 +66,11 @@ func (m *Message) read(w *walker) error {
 	if err != nil {
 		return err
 	}
-	if kind, err := w.oid(what); err != nil || !kind.Equal(oidSignedData) {
+	kind, err := w.oid(what)
+	if err == nil && (kind.Equal(oidEnvelopedData) || kind.Equal(oidAuthEnvelopedData)) {
+		return malformed("an encrypted message, not a signed one")
+	}
+	if err != nil || !kind.Equal(oidSignedData) {
 		return orMalformed(err, what)
 	}
 	explicit, err := w.enter(tagContext0, outer, what)
@@ -253,7 +257,11 @@ func (m *Message) Hash(signer int) (crypto.Hash, error) {
 // Add puts a signature into the message, beside those that are there.
 func (m *Message) Add(s *SignerInfo) {
 	m.signers = append(m.signers, s.der)
-	m.algorithms = union(m.algorithms, s.digest)
+	// Others may write the same algorithm with NULL parameters.
+	oid := s.digest[2:]
+	if !slices.ContainsFunc(m.algorithms, func(other []byte) bool { return bytes.Contains(other, oid) }) {
+		m.algorithms = append(m.algorithms, s.digest)
+	}
 	for _, certificate := range s.chain {
 		m.AddCertificate(certificate)
 	}
@@ -401,3 +409,6 @@ func (m *Message) whole(content []byte) []byte {
 	out := make([]byte, 0, len(head)+len(content)+len(tail))
 	return append(append(append(out, head...), content...), tail...)
 }
+
+// Raw is the SignerInfo of a signature as it is written in the message.
+func (m *Message) Raw(signer int) []byte { return bytes.Clone(m.signers[signer]) }

@@ -80,6 +80,18 @@ func (p *Pending) ToSign() (message []byte, options crypto.SignerOpts) {
 	return p.scheme.toSign(p.attributes), p.scheme.options
 }
 
+// Hash is the hash of the signed bytes.
+func (p *Pending) Hash() crypto.Hash { return p.scheme.hash }
+
+// CheckContent tells whether the digest is the one that will be signed; ErrDigestMismatch when it is another.
+func (p *Pending) CheckContent(digest []byte) error {
+	signed, err := readAttributes(p.attributes, cbasn1.SET)
+	if err != nil {
+		return err
+	}
+	return (&signer{signed: signed}).checkDigest(digest)
+}
+
 // Complete makes the detached signature from the value that the key gave for ToSign. An elliptic value is
 // the DER of RFC 3279, 2.2.3, or r and s side by side, each as long as the curve's order. A value that the certificate's
 // key does not verify is ErrSignature; a certificate that has expired since Begin is ErrExpired. A nil timestamp leaves the time-stamp out.

@@ -1,0 +1,133 @@
+package cades
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"signbus.dev/pkg/sign/cms"
+	"signbus.dev/pkg/sign/revocation"
+)
+
+// Report is what the check of one signature found.
+type Report struct {
+	// Time is the claimed time of signing.
+	Time time.Time `json:"time,omitzero"`
+	// TimestampTime is the time that a time-stamp proves; zero without one.
+	TimestampTime time.Time `json:"timestampTime,omitzero"`
+	// TimestampAuthority is the subject of the authority that made the time-stamp.
+	TimestampAuthority string `json:"timestampAuthority,omitempty"`
+	// Subject is the subject of the signer's certificate, Certificate the certificate.
+	Subject     string            `json:"subject,omitempty"`
+	Certificate *x509.Certificate `json:"-"`
+	// Intact tells whether the content is unchanged and the signature belongs to the certificate.
+	Intact bool `json:"intact"`
+	// Trusted tells whether the certificate leads to one of the given roots, and was not
+	// revoked as far as the message tells.
+	Trusted bool `json:"trusted"`
+	// Level is the baseline level reached; empty for a signature that is not intact.
+	Level Level `json:"level,omitempty"`
+	// Problem says in one sentence what is wrong; empty when nothing is.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Valid tells whether the signature is intact and trusted.
+func (r Report) Valid() bool { return r.Intact && r.Trusted }
+
+// Verify checks every signature, in the order of the message. The content is read once. An error means
+// that it could not be read; what is wrong with a signature stands in its report. A message without
+// signatures has no reports.
+func (m *Message) Verify(ctx context.Context, roots *x509.CertPool, now time.Time) ([]Report, error) {
+	if err := m.digest(ctx, m.hashes()...); err != nil {
+		return nil, fmt.Errorf("verify signatures: %w", err)
+	}
+	proofs := revocation.Data{Certificates: m.message.Certificates()}
+	proofs.OCSPs, proofs.CRLs = m.message.Revocations()
+	reports := make([]Report, 0, m.Signers())
+	for i := range m.Signers() {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("verify signatures: %w", err)
+		}
+		info, err := m.message.Verify(i, func(h crypto.Hash) ([]byte, error) { return m.digests[h], nil }, roots, now)
+		reports = append(reports, report(info, err, proofs, now))
+	}
+	return reports, nil
+}
+
+func report(info *cms.Info, err error, proofs revocation.Data, now time.Time) Report {
+	var r Report
+	r.Problem = problemOf(err)
+	if r.Intact = info != nil; !r.Intact {
+		return r
+	}
+	r.Trusted = !errors.Is(err, cms.ErrUntrusted)
+	r.Certificate, r.Subject, r.Time = info.Certificate, info.Certificate.Subject.String(), info.SigningTime
+	if info.HasSigningCertificateV2 && !info.SigningTime.IsZero() {
+		r.Level = LevelBB
+	}
+	if info.Timestamp != nil {
+		r.TimestampTime, r.TimestampAuthority = info.Timestamp.Time, info.Timestamp.Authority.Subject.String()
+	}
+	if !r.Trusted {
+		return r
+	}
+	// Without a good time-stamp nothing is proven but that the signature exists now.
+	stamped := info.Timestamp != nil && err == nil
+	at := now
+	if stamped {
+		at = info.Timestamp.Time
+	}
+	state := worst(proofs, info.Chain, at)
+	if state == revocation.Revoked {
+		r.Trusted, r.Problem = false, "The signer's certificate, or one above it, was revoked when the signature was made."
+	}
+	if r.Level == LevelBB && stamped {
+		r.Level = LevelBT
+		if state == revocation.Good && worst(proofs, info.Timestamp.Chain, at) == revocation.Good {
+			r.Level = LevelBLT
+		}
+	}
+	return r
+}
+
+// worst is what the proofs say of a whole path, its root excepted.
+func worst(proofs revocation.Data, chain []*x509.Certificate, at time.Time) revocation.State {
+	state := revocation.Good
+	for i, certificate := range chain[:len(chain)-1] {
+		switch proofs.Status(certificate, chain[i+1], at).State {
+		case revocation.Revoked:
+			return revocation.Revoked
+		case revocation.Unknown:
+			state = revocation.Unknown
+		}
+	}
+	return state
+}
+
+// problemOf says what an error of the check means to a reader.
+func problemOf(err error) string {
+	for _, p := range []struct {
+		is   error
+		text string
+	}{
+		// First, since what is wrong inside a time-stamp is wrapped too.
+		{cms.ErrTimestamp, "The time-stamp of the signature is wrong or not trusted."},
+		{cms.ErrDigestMismatch, "The content was changed after signing, or is not the content that was signed."},
+		{cms.ErrSignature, "The signature does not belong to the signer's certificate."},
+		{cms.ErrSigningCertificate, "The signature names another certificate than the one it comes with."},
+		{cms.ErrUnsupported, "The signature uses an algorithm that is weak or unknown."},
+		{cms.ErrUntrusted, "The signer's certificate does not lead to a trusted authority."},
+		{cms.ErrMalformed, "The signature is damaged."},
+	} {
+		if errors.Is(err, p.is) {
+			return p.text
+		}
+	}
+	if err != nil {
+		return "The signature can not be checked."
+	}
+	return ""
+}
