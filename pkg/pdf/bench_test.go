@@ -9,6 +9,7 @@ import (
 
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/pdf/pdftest"
+	"signbus.dev/pkg/pdf/stamp"
 )
 
 func BenchmarkInspect(b *testing.B) {
@@ -35,7 +36,7 @@ func BenchmarkPrepare(b *testing.B) {
 		req  pdf.Request
 	}{
 		"invisible":       {small, pdf.Request{}},
-		"visible":         {small, pdf.Request{Boxes: []pdf.Box{box}, Appearance: pdf.Appearance{Lines: []string{"Anna", "agreed"}}}},
+		"visible":         {small, pdf.Request{Boxes: []pdf.Box{box}, Appearance: stamp.Appearance{Lines: []string{"Anna", "agreed"}}}},
 		"tenth signature": {signedTimes(b, small, 9), pdf.Request{}},
 		"streams":         {pdftest.Document{Pages: make([]pdftest.Page, 1), Text: "Text", Padding: 50 << 10, Streams: true}.Bytes(), pdf.Request{}},
 		"1000 pages":      {pdftest.Sample(1000, "Text"), pdf.Request{}},

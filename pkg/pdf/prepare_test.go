@@ -8,6 +8,7 @@ import (
 
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/pdf/pdftest"
+	"signbus.dev/pkg/pdf/stamp"
 )
 
 func TestFillKeepsToTheReservedSpace(t *testing.T) {
@@ -83,7 +84,7 @@ func requireUpdatable(t *testing.T, data []byte) {
 	box, err := pdf.Compass(before.Pages[0], 9)
 	require.NoError(t, err)
 	update, err := pdf.Prepare(t.Context(), bytes.NewReader(data), int64(len(data)), pdf.Limits{}, pdf.Request{
-		Reserve: 64, Boxes: []pdf.Box{box}, Appearance: pdf.Appearance{Lines: []string{"Anna"}},
+		Reserve: 64, Boxes: []pdf.Box{box}, Appearance: stamp.Appearance{Lines: []string{"Anna"}},
 	})
 	if err != nil {
 		return // small pages and certified files are refused

@@ -4,6 +4,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"time"
+
+	"signbus.dev/pkg/pdf/stamp"
 )
 
 // Request describes the signature to prepare.
@@ -21,7 +23,7 @@ type Request struct {
 	// that of the existing field, whose own place counts, and only the others are stamped.
 	Boxes []Box
 	// Appearance is what shows. With Field, an empty one leaves the field as it looks.
-	Appearance Appearance
+	Appearance stamp.Appearance
 	// Name, Reason, Location and Contact go into the signature dictionary.
 	Name, Reason, Location, Contact string
 	// Time is the claimed time of signing; zero leaves it out.

@@ -2,6 +2,7 @@ package pdf
 
 import (
 	"bytes"
+	"compress/zlib"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -365,4 +366,16 @@ func (t *tail) packed(r ref, data []byte) error {
 		t.stream(r, "", bytes.Clone(data))
 	}
 	return nil
+}
+
+func deflate(data []byte) ([]byte, error) {
+	var out bytes.Buffer
+	z := zlib.NewWriter(&out)
+	if _, err := z.Write(data); err != nil {
+		return nil, fmt.Errorf("compress: %w", err)
+	}
+	if err := z.Close(); err != nil {
+		return nil, fmt.Errorf("compress: %w", err)
+	}
+	return out.Bytes(), nil
 }

@@ -92,7 +92,7 @@ func (e *edit) fill(fl *field, signature ref) error {
 		e.tail.object(lock, append([]byte("<</Type/SigFieldLock"), append(l.entries(true), ">>"...)...))
 		sets = append(sets, set{"Lock", lock.bytes()})
 	}
-	if !e.req.Appearance.empty() {
+	if !e.req.Appearance.Empty() {
 		if err := e.locate(fl); err != nil {
 			return err
 		}
@@ -172,13 +172,18 @@ func (e *edit) appearance(width, height float64, rotate int) (ref, error) {
 		return r, nil
 	}
 	a := e.req.Appearance
-	if a.empty() && e.req.Name != "" {
+	if a.Empty() && e.req.Name != "" {
 		a.Lines = []string{e.req.Name}
 	}
-	r, err := a.write(e.tail, key)
+	drawing, err := a.Layout(key.width, key.height)
 	if err != nil {
 		return ref{}, err
 	}
+	number, err := drawing.Form(objects{e.tail}, rotate)
+	if err != nil {
+		return ref{}, err
+	}
+	r := ref{num: number}
 	if e.forms == nil {
 		e.forms = map[formKey]ref{}
 	}

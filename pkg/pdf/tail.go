@@ -66,6 +66,15 @@ func (t *tail) stream(r ref, entries string, data []byte) {
 	t.out.WriteString("\nendstream\nendobj\n")
 }
 
+// objects takes the objects of an appearance into the tail.
+type objects struct{ tail *tail }
+
+func (o objects) Allocate() int64                  { return o.tail.allocate().num }
+func (o objects) Object(number int64, body []byte) { o.tail.object(ref{num: number}, body) }
+func (o objects) Stream(number int64, entries string, data []byte) {
+	o.tail.stream(ref{num: number}, entries, data)
+}
+
 // signature writes the signature dictionary with room for the signature.
 func (t *tail) signature(r ref, req Request, references []byte) {
 	t.start(r)

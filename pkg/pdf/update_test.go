@@ -10,6 +10,7 @@ import (
 
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/pdf/pdftest"
+	"signbus.dev/pkg/pdf/stamp"
 )
 
 // layouts are the ways in which files list their objects.
@@ -106,7 +107,7 @@ func TestFieldsOfTheSameUpdateCanBeSigned(t *testing.T) {
 	t.Parallel()
 	data := sign(t, pdftest.Sample(1, "Text"), pdf.Request{
 		Field: "anna", Fields: []pdf.NewField{{Name: "anna", Box: boxOne}, {Name: "bruno", Box: pdf.Box{Page: 1, LLX: 300, LLY: 60, URX: 400, URY: 90}}},
-		Appearance: pdf.Appearance{Lines: []string{"Anna"}},
+		Appearance: stamp.Appearance{Lines: []string{"Anna"}},
 	})
 	info, err := inspect(t, data)
 	require.NoError(t, err)

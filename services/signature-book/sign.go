@@ -16,6 +16,7 @@ import (
 	"signbus.dev/pkg/contract/handover"
 	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/pdf"
+	"signbus.dev/pkg/pdf/stamp"
 	"signbus.dev/pkg/pki"
 	"signbus.dev/pkg/sign/pades"
 	"signbus.dev/pkg/sign/tsp"
@@ -105,7 +106,7 @@ type signer struct {
 	scope    blob.Scope
 	identity *pki.Identity
 	name     string
-	hand     *pdf.Autograph
+	hand     *stamp.Autograph
 	at       time.Time
 }
 
@@ -183,16 +184,16 @@ func (s *Service) newSigner(ctx context.Context, job handover.Job) (*signer, err
 }
 
 // hand turns the autograph of the page into that of a document; nil when there is none.
-func hand(a pages.Autograph) *pdf.Autograph {
+func hand(a pages.Autograph) *stamp.Autograph {
 	switch a.Kind {
 	case pages.Typed:
-		return &pdf.Autograph{Typed: a.Text}
+		return &stamp.Autograph{Typed: a.Text}
 	case pages.Drawn:
-		out := &pdf.Autograph{Aspect: a.Ratio}
+		out := &stamp.Autograph{Aspect: a.Ratio}
 		for _, stroke := range a.Strokes {
-			points := make([]pdf.Point, len(stroke))
+			points := make([]stamp.Point, len(stroke))
 			for i, p := range stroke {
-				points[i] = pdf.Point(p)
+				points[i] = stamp.Point(p)
 			}
 			out.Strokes = append(out.Strokes, points)
 		}

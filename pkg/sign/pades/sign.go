@@ -10,6 +10,7 @@ import (
 
 	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/pdf"
+	"signbus.dev/pkg/pdf/stamp"
 	"signbus.dev/pkg/sign/cms"
 )
 
@@ -40,7 +41,7 @@ type Params struct {
 	// Boxes are where the signature shows, see [pdf.Request]; none makes it invisible.
 	Boxes []pdf.Box
 	// Appearance is what shows there.
-	Appearance pdf.Appearance
+	Appearance stamp.Appearance
 	// Name, Reason, Location and Contact are stated in the signature dictionary.
 	Name, Reason, Location, Contact string
 	// Time is the claimed time of signing.

@@ -17,6 +17,7 @@ import (
 	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/pdf/pdftest"
+	"signbus.dev/pkg/pdf/stamp"
 	"signbus.dev/pkg/sign/cms"
 	"signbus.dev/pkg/sign/pades"
 )
@@ -28,7 +29,7 @@ func compass(t testing.TB, data []byte, page, position int) pdf.Box {
 	return box
 }
 
-func lines(text ...string) pdf.Appearance { return pdf.Appearance{Lines: text} }
+func lines(text ...string) stamp.Appearance { return stamp.Appearance{Lines: text} }
 
 func TestFourSignaturesStayValid(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"signbus.dev/pkg/pdf"
+	"signbus.dev/pkg/pdf/stamp"
 	"signbus.dev/pkg/sign/keys"
 	"signbus.dev/pkg/sign/pades"
 	"signbus.dev/pkg/sign/tsp"
@@ -44,13 +45,13 @@ func (a *app) signFile(ctx context.Context, path string, f *signFlags) error {
 func (f *signFlags) params() (pades.Params, error) {
 	p := pades.Params{
 		Field: f.field, Name: f.name, Reason: f.reason, Location: f.location, Contact: f.contact,
-		Appearance: pdf.Appearance{Lines: f.text},
+		Appearance: stamp.Appearance{Lines: f.text},
 	}
 	if f.seal && p.Reason == "" {
 		p.Reason = "Sealed"
 	}
 	if f.autograph != "" {
-		p.Appearance.Autograph = &pdf.Autograph{Typed: f.autograph}
+		p.Appearance.Autograph = &stamp.Autograph{Typed: f.autograph}
 	}
 	if f.rect != "" {
 		b, err := box(f.rect)
