@@ -1,6 +1,7 @@
 package stamp
 
 import (
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -19,7 +20,8 @@ type Appearance struct {
 	// Image is a PNG or JPEG file: a logo, a seal or a scanned signature; empty for none.
 	// At most [MaxImageBytes] and [MaxImagePixels].
 	Image []byte
-	// QR is the text of a QR code (ISO/IEC 18004), usually an address; empty for none.
+	// QR is the text of a QR code (ISO/IEC 18004), usually an address, in ASCII; empty for none.
+	// At most 1,000 bytes.
 	QR string
 }
 
@@ -60,7 +62,7 @@ const (
 func (a Appearance) text() []string {
 	lines := a.Lines
 	if !a.Date.IsZero() {
-		lines = append(lines[:len(lines):len(lines)], a.Date.Format(dateFormat))
+		lines = append(slices.Clip(lines), a.Date.Format(dateFormat))
 	}
 	var out []string
 	left := maxText

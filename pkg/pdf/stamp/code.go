@@ -27,6 +27,11 @@ func (l *layout) code(content string, inner area, a Appearance) (area, error) {
 	if len(content) > maxQR {
 		return area{}, fmt.Errorf("%w: %d bytes of text; use at most %d", ErrQR, len(content), maxQR)
 	}
+	for i := range len(content) {
+		if content[i] < ' ' || content[i] > '~' {
+			return area{}, fmt.Errorf("%w: only ASCII is read alike everywhere; encode other letters of an address with %%", ErrQR)
+		}
+	}
 	const frame = 0.5
 	w, h := l.drawing.width-2*frame, l.drawing.height-2*frame
 	side := min(w, h)

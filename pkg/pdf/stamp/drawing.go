@@ -9,8 +9,10 @@ type Drawing struct {
 	ops           []operation
 }
 
-// Width and Height are those of the box, in points.
-func (d *Drawing) Width() float64  { return d.width }
+// Width is that of the box, in points.
+func (d *Drawing) Width() float64 { return d.width }
+
+// Height is that of the box, in points.
 func (d *Drawing) Height() float64 { return d.height }
 
 // operation is one of fill, stroke, text and picture. Coordinates are points, from the

@@ -149,11 +149,11 @@ func (d *fontData) metrics(gid uint16) (advance uint16, bearing int16) {
 	long := int(binary.BigEndian.Uint16(d.hhea[34:]))
 	if int(gid) < long {
 		row := d.hmtx[4*int(gid):]
-		return binary.BigEndian.Uint16(row), int16(binary.BigEndian.Uint16(row[2:])) //nolint:gosec // two's complement, as the table has it
+		return binary.BigEndian.Uint16(row), int16(binary.BigEndian.Uint16(row[2:]))
 	}
 	advance = binary.BigEndian.Uint16(d.hmtx[4*(long-1):])
 	if at := 4*long + 2*(int(gid)-long); at+2 <= len(d.hmtx) {
-		bearing = int16(binary.BigEndian.Uint16(d.hmtx[at:])) //nolint:gosec // two's complement, as the table has it
+		bearing = int16(binary.BigEndian.Uint16(d.hmtx[at:]))
 	}
 	return advance, bearing
 }

@@ -222,10 +222,10 @@ func appendUTF16(out []byte, mark, text string) []byte {
 	out = append(append(out, '<'), mark...)
 	for _, r := range text {
 		if high, low := utf16.EncodeRune(r); high != 0xFFFD {
-			out = appendHex(appendHex(out, uint16(high)), uint16(low)) //nolint:gosec // halves of UTF-16
+			out = appendHex(appendHex(out, uint16(high)), uint16(low))
 			continue
 		}
-		out = appendHex(out, uint16(r)) //nolint:gosec // larger ones have two halves
+		out = appendHex(out, uint16(r))
 	}
 	return append(out, '>')
 }

@@ -78,9 +78,11 @@ func file(t testing.TB, name string, data []byte) string {
 // run runs a foreign tool; one that is missing fails the test.
 func run(t testing.TB, name string, args ...string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
-	require.NoError(t, err, "%s %v: %s", name, args, out)
-	return string(out)
+	var out, problems bytes.Buffer
+	c := exec.CommandContext(t.Context(), name, args...)
+	c.Stdout, c.Stderr = &out, &problems
+	require.NoError(t, c.Run(), "%s %v: %s%s", name, args, &out, &problems)
+	return out.String()
 }
 
 // poppler and mupdf render the first page of a file.
@@ -105,4 +107,11 @@ func readPNG(t testing.TB, path string) image.Image {
 	img, err := png.Decode(bytes.NewReader(data))
 	require.NoError(t, err)
 	return img
+}
+
+func encodePNG(t testing.TB, img image.Image) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	require.NoError(t, png.Encode(&out, img))
+	return out.Bytes()
 }

@@ -111,7 +111,7 @@ func (l *layout) arrange(drawn []part, text []paragraph, in area) error {
 		return nil
 	}
 	if len(drawn) > 1 {
-		first, others := in, in
+		var first, others area
 		if in.w >= in.h {
 			first, others = in.left(min(in.h*drawn[0].aspect(), in.w*0.35))
 		} else {

@@ -1,13 +1,10 @@
 package stamp_test
 
 import (
-	"bytes"
 	"image"
 	"image/color"
-	"image/png"
+	"image/draw"
 	"math"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,6 +12,7 @@ import (
 	"signbus.dev/pkg/pdf/stamp"
 )
 
+// wave is a drawn autograph.
 func wave() [][]stamp.Point {
 	var s []stamp.Point
 	for i := range 120 {
@@ -24,6 +22,7 @@ func wave() [][]stamp.Point {
 	return [][]stamp.Point{s, {{X: 0.8, Y: 0.2}}}
 }
 
+// logo is a ring on nothing.
 func logo(t testing.TB, w, h int) []byte {
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
 	for y := range h {
@@ -34,21 +33,20 @@ func logo(t testing.TB, w, h int) []byte {
 			}
 		}
 	}
-	var b bytes.Buffer
-	require.NoError(t, png.Encode(&b, img))
-	return b.Bytes()
+	return encodePNG(t, img)
 }
 
-func TestLook(t *testing.T) {
-	out := os.Getenv("STAMP_LOOK")
-	if out == "" {
-		t.Skip()
-	}
+// sample is an appearance with the size of its box.
+type sample struct {
+	look          stamp.Appearance
+	width, height float64
+}
+
+// gallery holds appearances of all sorts.
+func gallery(t testing.TB) map[string]sample {
+	t.Helper()
 	auto := &stamp.Autograph{Typed: "Anna Árpád Żółć"}
-	for name, c := range map[string]struct {
-		a    stamp.Appearance
-		w, h float64
-	}{
+	return map[string]sample{
 		"text":    {stamp.Appearance{Lines: []string{"Signed by Rossi Anna", "Engineer", "10/09/2010 11:09:23 CET"}}, 180, 50},
 		"typed":   {stamp.Appearance{Lines: []string{"Rossi Anna", "10/09/2010 11:09:23 CET"}, Autograph: auto}, 180, 50},
 		"drawn":   {stamp.Appearance{Lines: []string{"Rossi Anna", "10/09/2010 11:09:23 CET"}, Autograph: &stamp.Autograph{Strokes: wave()}}, 180, 50},
@@ -65,15 +63,68 @@ func TestLook(t *testing.T) {
 		"long":    {stamp.Appearance{Lines: []string{"Signed by Wolfeschlegelsteinhausenbergerdorff-Schönborn-Buchheim Maximilian Alexander von und zu", "Deputy Assistant Undersecretary of the Department for Interministerial Coordination", "10/09/2010 11:09:23 CET"}}, 180, 50},
 		"toolong": {stamp.Appearance{Lines: []string{"Signed by Wolfeschlegelsteinhausenbergerdorff-Schönborn-Buchheim Maximilian Alexander von und zu", "Deputy Assistant Undersecretary of the Department for Interministerial Coordination", "10/09/2010 11:09:23 CET"}}, 90, 30},
 		"tiny":    {stamp.Appearance{Lines: []string{"Rossi Anna", "10/09/2010 11:09:23 CET"}}, 40, 8},
-	} {
-		d := layout(t, c.a, c.w, c.h)
-		var b bytes.Buffer
-		require.NoError(t, d.PNG(&b, 192))
-		require.NoError(t, os.WriteFile(filepath.Join(out, name+".png"), b.Bytes(), 0o600))
-		data := document(t, d)
-		require.NoError(t, os.WriteFile(filepath.Join(out, name+".pdf"), data, 0o600))
-		f, err := os.Create(filepath.Join(out, name+"-poppler.png"))
-		require.NoError(t, err)
-		require.NoError(t, png.Encode(f, poppler(t, data, 192)))
+	}
+}
+
+// blocks returns the mean darkness, from 0 to 1, of each square of so many pixels.
+func blocks(img image.Image, side int) []float64 {
+	size := img.Bounds().Size()
+	var out []float64
+	for y := 0; y+side <= size.Y; y += side {
+		for x := 0; x+side <= size.X; x += side {
+			sum := 0.0
+			for dy := range side {
+				for dx := range side {
+					g, _ := color.Gray16Model.Convert(img.At(img.Bounds().Min.X+x+dx, img.Bounds().Min.Y+y+dy)).(color.Gray16)
+					sum += 1 - float64(g.Y)/0xFFFF
+				}
+			}
+			out = append(out, sum/float64(side*side))
+		}
+	}
+	return out
+}
+
+// difference returns the largest and the mean difference of squares of two pictures.
+func difference(t testing.TB, a, b image.Image) (largest, mean float64) {
+	t.Helper()
+	require.InDelta(t, a.Bounds().Dx(), b.Bounds().Dx(), 1)
+	require.InDelta(t, a.Bounds().Dy(), b.Bounds().Dy(), 1)
+	both := image.Rect(0, 0, min(a.Bounds().Dx(), b.Bounds().Dx()), min(a.Bounds().Dy(), b.Bounds().Dy()))
+	crop := func(img image.Image) image.Image {
+		out := image.NewRGBA(both)
+		draw.Draw(out, both, img, img.Bounds().Min, draw.Src)
+		return out
+	}
+	x, y := blocks(crop(a), 4), blocks(crop(b), 4)
+	for i := range x {
+		d := math.Abs(x[i] - y[i])
+		largest, mean = max(largest, d), mean+d/float64(len(x))
+	}
+	return largest, mean
+}
+
+func TestPreviewAndRenderersShowTheSame(t *testing.T) {
+	t.Parallel()
+	for name, s := range gallery(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const dpi = 288
+			d := layout(t, s.look, s.width, s.height)
+			preview, err := d.Image(dpi)
+			require.NoError(t, err)
+			data := document(t, d)
+			for renderer, r := range map[string]struct {
+				shown         image.Image
+				largest, mean float64
+			}{
+				"mupdf":   {mupdf(t, data, dpi), 0.25, 0.01},
+				"poppler": {poppler(t, data, dpi), 0.5, 0.025}, // it moves edges to whole pixels
+			} {
+				largest, mean := difference(t, preview, r.shown)
+				require.Less(t, largest, r.largest, renderer)
+				require.Less(t, mean, r.mean, renderer)
+			}
+		})
 	}
 }

@@ -37,7 +37,7 @@ func (s *subset) append(u use) uint16 {
 	advance, _ := s.font.metrics(u.glyph)
 	s.glyphs = append(s.glyphs, u)
 	s.widths = append(s.widths, int(math.Round(float64(advance)*em/s.font.units)))
-	return uint16(len(s.glyphs) - 1) //nolint:gosec // a text has at most a few thousand glyphs
+	return uint16(len(s.glyphs) - 1)
 }
 
 // nothing is what a glyph stands for whose text belongs to the one before: a blank of no
@@ -82,7 +82,7 @@ func (s *subset) write(to Objects) (int64, error) {
 	}
 	scaled := func(v int16) int { return int(math.Round(float64(v) * em / s.font.units)) }
 	number := func(table []byte, at int) int {
-		return scaled(int16(binary.BigEndian.Uint16(table[at:]))) //nolint:gosec // two's complement, as the table has it
+		return scaled(int16(binary.BigEndian.Uint16(table[at:])))
 	}
 	head, hhea := s.font.head, s.font.hhea
 	to.Object(descriptor, fmt.Appendf(nil, "<</Type/FontDescriptor/FontName/%s/Flags 4/FontBBox[%d %d %d %d]/ItalicAngle 0/Ascent %d/Descent %d/CapHeight 714/StemV 80/CIDSet %d 0 R/FontFile2 %d 0 R>>",
@@ -135,7 +135,7 @@ func (s *subset) toUnicode() []byte {
 	var shown []uint16
 	for id, u := range s.glyphs {
 		if u.text != "" {
-			shown = append(shown, uint16(id)) //nolint:gosec // see append
+			shown = append(shown, uint16(id))
 		}
 	}
 	for chunk := range slices.Chunk(shown, 100) {
@@ -152,18 +152,18 @@ func (s *subset) toUnicode() []byte {
 // file returns the font file (ISO 32000-2, 9.9.1: glyf, head, hhea, hmtx, loca, maxp).
 func (s *subset) file() []byte {
 	var glyf, loca, hmtx []byte
-	for id := 0; id < len(s.glyphs); id++ { // grows on the way
-		loca = binary.BigEndian.AppendUint32(loca, uint32(len(glyf))) //nolint:gosec // far below 4 GB
+	for id := 0; id < len(s.glyphs); id++ { //nolint:intrange // it grows on the way
+		loca = binary.BigEndian.AppendUint32(loca, uint32(len(glyf)))
 		glyf = s.outline(glyf, s.glyphs[id].glyph)
 		for len(glyf)%4 != 0 {
 			glyf = append(glyf, 0)
 		}
 		advance, bearing := s.font.metrics(s.glyphs[id].glyph)
 		hmtx = binary.BigEndian.AppendUint16(hmtx, advance)
-		hmtx = binary.BigEndian.AppendUint16(hmtx, uint16(bearing)) //nolint:gosec // two's complement, as the table has it
+		hmtx = binary.BigEndian.AppendUint16(hmtx, uint16(bearing))
 	}
-	loca = binary.BigEndian.AppendUint32(loca, uint32(len(glyf))) //nolint:gosec // far below 4 GB
-	count := uint16(len(s.glyphs))                                //nolint:gosec // see append
+	loca = binary.BigEndian.AppendUint32(loca, uint32(len(glyf)))
+	count := uint16(len(s.glyphs))
 	head, hhea, maxp := slices.Clone(s.font.head), slices.Clone(s.font.hhea), slices.Clone(s.font.maxp)
 	binary.BigEndian.PutUint32(head[8:], 0)  // the sum of the file is set below
 	binary.BigEndian.PutUint16(head[50:], 1) // long offsets
@@ -189,7 +189,7 @@ func (s *subset) outline(out []byte, gid uint16) []byte {
 	if len(in) < 10 {
 		return out
 	}
-	contours := int(int16(binary.BigEndian.Uint16(in))) //nolint:gosec // two's complement, as the table has it
+	contours := int(int16(binary.BigEndian.Uint16(in)))
 	if contours >= 0 {
 		ends := 10 + 2*contours
 		if len(in) < ends+2 {
@@ -246,7 +246,7 @@ func assemble(tables []table) []byte {
 	out := make([]byte, 0, size)
 	out = binary.BigEndian.AppendUint32(out, 0x00010000)
 	for _, v := range []int{len(tables), 16 << log, log, 16*len(tables) - 16<<log} {
-		out = binary.BigEndian.AppendUint16(out, uint16(v)) //nolint:gosec // six tables
+		out = binary.BigEndian.AppendUint16(out, uint16(v))
 	}
 	head, offset := 0, 12+16*len(tables)
 	for _, t := range tables {
@@ -255,7 +255,7 @@ func assemble(tables []table) []byte {
 		}
 		out = append(out, t.tag...)
 		for _, v := range []int{int(checksum(t.data)), offset, len(t.data)} {
-			out = binary.BigEndian.AppendUint32(out, uint32(v)) //nolint:gosec // far below 4 GB
+			out = binary.BigEndian.AppendUint32(out, uint32(v))
 		}
 		offset += (len(t.data) + 3) &^ 3
 	}

@@ -233,7 +233,7 @@ func (t *typesetter) line(p paragraph, wrapped shaping.Line, dots shaping.Output
 		isDots := &part.Glyphs[0] == &dots.Glyphs[0]
 		x, last := fixed.Int26_6(0), -1
 		for _, g := range part.Glyphs {
-			set := glyph{id: uint16(g.GlyphID), x: units(x + g.XOffset), y: units(g.YOffset)} //nolint:gosec // TrueType has at most 65,535 glyphs
+			set := glyph{id: uint16(g.GlyphID), x: units(x + g.XOffset), y: units(g.YOffset)}
 			x += g.Advance
 			switch from := g.TextIndex(); {
 			case isDots:
