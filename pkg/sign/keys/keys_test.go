@@ -293,9 +293,9 @@ func TestStore(t *testing.T) {
 	require.Equal(t, renewed.leaf.Raw, key.Chain[0].Raw, "the last certificate counts")
 	requireWorks(t, key, 2)
 
-	names, err := store.Names()
+	listed, err := keys.List(t.Context(), options.Store)
 	require.NoError(t, err)
-	require.Equal(t, []string{"anna", "bruno"}, names)
+	require.Equal(t, []keys.Stored{{Name: "anna", Chain: key.Chain}, {Name: "bruno"}}, listed)
 	requireRefused(t, keys.ErrNoKey, "store:carla", options)
 	wrong := with("wrong")
 	wrong.Store = options.Store

@@ -35,7 +35,6 @@ const (
 // development authority are, with their certificates in the clear. Records are written
 // once and whole; a new certificate for a key is a further record, and the last one counts.
 type Store struct {
-	path   string
 	keeper *pki.Directory
 	vault  *pki.KeyVault
 }
@@ -73,7 +72,7 @@ func openStore(ctx context.Context, path string, create bool, options Options) (
 	if err != nil {
 		return nil, err
 	}
-	return &Store{path: path, keeper: keeper, vault: vault}, nil
+	return &Store{keeper: keeper, vault: vault}, nil
 }
 
 // Put adds a key under a name that is free, or ErrExists.
@@ -139,11 +138,47 @@ func (s *Store) Certify(ctx context.Context, name string, certificates []*x509.C
 	}
 }
 
-// Chain returns the last chain of a key; ErrNoCertificate when it has none yet.
-func (s *Store) Chain(ctx context.Context, name string) ([]*x509.Certificate, error) {
+// Stored is a key of a key store, as far as it is seen without the passphrase.
+type Stored struct {
+	// Name is what Put was given.
+	Name string
+	// Chain is what Certify was given last, leaf first; nil when there is none.
+	Chain []*x509.Certificate
+}
+
+// List lists the keys of a folder by name. A folder that is not there has none.
+func List(ctx context.Context, path string) ([]Stored, error) {
+	entries, err := os.ReadDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("key store: %w", err)
+	}
+	keeper, err := pki.NewDirectory(path)
+	if err != nil {
+		return nil, err
+	}
+	var out []Stored
+	for _, e := range entries { // ReadDir sorts
+		name, ok := strings.CutPrefix(e.Name(), keyRecord)
+		if !ok {
+			continue
+		}
+		chain, err := lastChain(ctx, keeper, name)
+		if err != nil && !errors.Is(err, ErrNoCertificate) {
+			return nil, fmt.Errorf("key store: %w", err)
+		}
+		out = append(out, Stored{name, chain})
+	}
+	return out, nil
+}
+
+// lastChain returns the last chain of a key; ErrNoCertificate when it has none yet.
+func lastChain(ctx context.Context, keeper pki.Keeper, name string) ([]*x509.Certificate, error) {
 	var last []byte
 	for number := 1; ; number++ {
-		value, err := s.keeper.Get(ctx, chainName(name, number))
+		value, err := keeper.Get(ctx, chainName(name, number))
 		if errors.Is(err, pki.ErrNotFound) {
 			break
 		}
@@ -168,21 +203,6 @@ func (s *Store) Chain(ctx context.Context, name string) ([]*x509.Certificate, er
 		chain = append(chain, c)
 	}
 	return chain, nil
-}
-
-// Names lists the keys, sorted.
-func (s *Store) Names() ([]string, error) {
-	entries, err := os.ReadDir(s.path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	var names []string
-	for _, e := range entries {
-		if name, ok := strings.CutPrefix(e.Name(), keyRecord); ok {
-			names = append(names, name)
-		}
-	}
-	return names, nil // ReadDir sorts
 }
 
 func recordName(name string) (string, error) {
@@ -211,7 +231,7 @@ func (o Options) fromStore(ctx context.Context, name string) (*found, error) {
 	if err != nil {
 		return nil, err
 	}
-	chain, err := store.Chain(ctx, name)
+	chain, err := lastChain(ctx, store.keeper, name)
 	if errors.Is(err, ErrNoCertificate) && len(o.Certificates) > 0 {
 		err = nil
 	}

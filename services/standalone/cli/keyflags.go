@@ -35,7 +35,10 @@ func (f *keyFlags) registerSecret(a *app, c *cobra.Command) {
 
 // open opens the key.
 func (f *keyFlags) open(ctx context.Context, a *app) (*keys.Key, error) {
-	options := f.options(a, "Passphrase of the key")
+	return f.openWith(ctx, f.options(a, "Passphrase of the key", false))
+}
+
+func (f *keyFlags) openWith(ctx context.Context, options keys.Options) (*keys.Key, error) {
 	if f.cert != "" {
 		var err error
 		if options.Certificates, err = keys.CertificateFile(f.cert); err != nil {
@@ -45,21 +48,41 @@ func (f *keyFlags) open(ctx context.Context, a *app) (*keys.Key, error) {
 	return keys.Open(ctx, f.key, options)
 }
 
-func (f *keyFlags) options(a *app, question string) keys.Options {
+// options says where the passphrase comes from; twice asks for a new one.
+func (f *keyFlags) options(a *app, question string, twice bool) keys.Options {
 	return keys.Options{Store: f.store, Passphrase: func(ctx context.Context) ([]byte, error) {
-		return a.secret(ctx, f.passphraseFile, question)
+		return a.secret(ctx, secret{file: f.passphraseFile, variable: "SIGNBUS_KEY_PASSPHRASE", question: question, twice: twice})
 	}}
 }
 
-// secret returns a passphrase: from the file, the environment or the terminal.
-func (a *app) secret(ctx context.Context, file, question string) ([]byte, error) {
-	if file != "" {
-		return readSecret(file)
+// secret says where a passphrase comes from: the file, the environment or the terminal.
+type secret struct {
+	file, variable, question string
+	twice                    bool // on the terminal, as a new one must be
+}
+
+func (a *app) secret(ctx context.Context, s secret) ([]byte, error) {
+	if s.file != "" {
+		return readSecret(s.file)
 	}
 	const unset = "\x00" // no environment holds it, and an empty passphrase is one
-	if value := a.env("SIGNBUS_KEY_PASSPHRASE", unset); value != unset {
+	if value := a.env(s.variable, unset); value != unset {
 		return []byte(value), nil
 	}
+	first, err := a.ask(ctx, s.question)
+	if err != nil || !s.twice {
+		return first, err
+	}
+	again, err := a.ask(ctx, "The same again")
+	defer clear(again)
+	if err == nil && !bytes.Equal(first, again) {
+		err = fmt.Errorf("%w: the two are not the same", keys.ErrPassphrase)
+	}
+	return first, err
+}
+
+// ask reads a line from the terminal, unseen.
+func (a *app) ask(ctx context.Context, question string) ([]byte, error) {
 	terminal := int(os.Stdin.Fd())
 	before, err := term.GetState(terminal)
 	if err != nil {
@@ -68,17 +91,17 @@ func (a *app) secret(ctx context.Context, file, question string) ([]byte, error)
 	_, _ = fmt.Fprintf(a.errs, "%s: ", question)
 	defer func() { _, _ = fmt.Fprintln(a.errs) }()
 	type answer struct {
-		secret []byte
-		err    error
+		line []byte
+		err  error
 	}
 	answers := make(chan answer, 1)
 	go func() { // waits for the keyboard, which nothing but a key or the end of the process ends
-		secret, err := term.ReadPassword(terminal)
-		answers <- answer{secret, err}
+		line, err := term.ReadPassword(terminal)
+		answers <- answer{line, err}
 	}()
 	select {
 	case got := <-answers:
-		return got.secret, got.err
+		return got.line, got.err
 	case <-ctx.Done():
 		_ = term.Restore(terminal, before)
 		return nil, ctx.Err()

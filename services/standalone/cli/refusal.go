@@ -53,14 +53,15 @@ var refusals = []struct {
 	{pdf.ErrOutsidePage, "PLACE", "name a place on the page"},
 	{pdf.ErrFieldNotFound, "FIELD_NOT_FOUND", ""},
 	{pdf.ErrFieldSigned, "FIELD_SIGNED", ""},
-	{pdf.ErrNotPermitted, "NOT_PERMITTED", "the document cannot take this signature"},
+	{pdf.ErrNotPermitted, "NOT_PERMITTED", ""},
+	{pdf.ErrRequest, "REQUEST", ""},
 	{cms.ErrUnsupported, "NOT_SUPPORTED", "sign with another key"},
 }
 
 // explain gives an error of signing its code and says what to change.
 func explain(err error) error {
-	if err == nil {
-		return nil
+	if _, usage := errors.AsType[usageError](err); usage || err == nil {
+		return err
 	}
 	if known, ok := errors.AsType[refusedError](err); ok {
 		return refuse(known.code, err)

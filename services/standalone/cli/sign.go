@@ -114,9 +114,6 @@ func (f *signFlags) unsupported() error {
 		{f.qr != "", "--qr"},
 		{f.date, "--date"},
 		{f.preview != "", "--preview"},
-		{f.certify != "" && f.certify != "none", "--certify"},
-		{f.lock != "", "--lock"},
-		{len(f.addField) > 0, "--add-field"},
 		{f.pss, "--pss"},
 		{f.format == "cades" || f.detached, "--format cades"},
 		{f.prepare != "" || f.resume != "", "--prepare"},
@@ -188,4 +185,51 @@ func box(text string) (pdf.Box, error) {
 		return pdf.Box{}, fmt.Errorf("%q has no area; leave the place out for an invisible signature", text)
 	}
 	return b, nil
+}
+
+// certification reads --certify: what stays allowed after (DocMDP).
+func certification(text string) (int, error) {
+	switch text {
+	case "", "none":
+		return 0, nil
+	case "no-changes":
+		return 1, nil
+	case "forms":
+		return 2, nil
+	case "annotations":
+		return 3, nil
+	}
+	return 0, fmt.Errorf("%q is none of none, no-changes, forms and annotations", text)
+}
+
+// lock reads all, include=A,B or exclude=A,B.
+func lock(text string) (*pdf.Lock, error) {
+	action, list, named := strings.Cut(text, "=")
+	var fields []string
+	for field := range strings.SplitSeq(list, ",") {
+		if field = strings.TrimSpace(field); field != "" {
+			fields = append(fields, field)
+		}
+	}
+	switch {
+	case text == "":
+		return nil, nil //nolint:nilnil // no lock is not an error
+	case action == "all" && !named:
+		return &pdf.Lock{Action: pdf.LockAll}, nil
+	case action == "include" && len(fields) > 0:
+		return &pdf.Lock{Action: pdf.LockInclude, Fields: fields}, nil
+	case action == "exclude" && len(fields) > 0:
+		return &pdf.Lock{Action: pdf.LockExclude, Fields: fields}, nil
+	}
+	return nil, fmt.Errorf("%q is none of all, include=A,B and exclude=A,B", text)
+}
+
+// newField reads NAME=PAGE,LLX,LLY,URX,URY.
+func newField(text string) (pdf.NewField, error) {
+	i := strings.LastIndexByte(text, '=') // a name may hold one
+	if i < 1 {
+		return pdf.NewField{}, fmt.Errorf("%q is not NAME=PAGE,LLX,LLY,URX,URY", text)
+	}
+	b, err := box(text[i+1:])
+	return pdf.NewField{Name: text[:i], Box: b}, err
 }

@@ -44,6 +44,36 @@ func TestSealNamesTheOrganisation(t *testing.T) {
 	require.Contains(t, report.out, `"reason":"Sealed"`)
 }
 
+// TestCertifyAndLock: the first signature places the fields of all and certifies, each later one fills its own.
+func TestCertifyAndLock(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.write(t, "in.pdf", pdftest.Sample(1, "A contract"))
+	d.must(t, "sign", "@in.pdf", "-o", "@1.pdf", "--key", "@anna.pem", "--certify", "forms", "--field", "Buyer",
+		"--add-field", "Buyer=1,50,60,200,110", "--add-field", "Seller=1,220,60,370,110", "--add-field", "Witness=1,390,60,540,110")
+	d.must(t, "sign", "@1.pdf", "-o", "@2.pdf", "--key", "@anna.pem", "--field", "Seller", "--lock", "include=Witness")
+	require.Equal(t, 2, strings.Count(judge(t, "pdfsig", d.path("2.pdf")), "Signature is Valid."))
+	require.Zero(t, d.run(t, "verify", "@2.pdf", "--ca", "@ca.pem").code)
+	for _, c := range []struct {
+		args []string
+		code string
+	}{
+		{[]string{"@2.pdf", "--field", "Witness"}, "NOT_PERMITTED"},
+		{[]string{"@2.pdf", "--field", "Seller"}, "FIELD_SIGNED"},
+		{[]string{"@1.pdf", "--field", "Seller", "--certify", "forms"}, "NOT_PERMITTED"},
+	} {
+		before := d.left(t)
+		got := d.run(t, append([]string{"sign", "-o", "@out.pdf", "--key", "@anna.pem"}, c.args...)...)
+		require.Equal(t, 1, got.code, c.args)
+		require.Contains(t, got.errs, "signbus: "+c.code+": ", c.args)
+		require.Equal(t, before, d.left(t))
+	}
+	d.must(t, "sign", "@in.pdf", "-o", "@closed.pdf", "--key", "@anna.pem", "--certify", "no-changes")
+	closed := d.run(t, "sign", "@closed.pdf", "-o", "@out.pdf", "--key", "@anna.pem")
+	require.Equal(t, 1, closed.code)
+	require.Contains(t, closed.errs, "NOT_PERMITTED")
+}
+
 func TestOutputIsKept(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -80,6 +110,10 @@ func TestRefusals(t *testing.T) {
 		{name: "no such page", args: []string{"--rect", "9,10,10,90,40"}, exit: 1, code: "PLACE", expect: "page 9 of 1"},
 		{name: "off the page", args: []string{"--rect", "1,5000,10,5900,40"}, exit: 1, code: "PLACE", expect: "outside"},
 		{name: "no place", args: []string{"--rect", "1,5"}, exit: 2, expect: "PAGE,LLX"},
+		{name: "unknown certification", args: []string{"--certify", "all"}, exit: 2, expect: "no-changes"},
+		{name: "unknown lock", args: []string{"--lock", "include="}, exit: 2, expect: "exclude"},
+		{name: "field without place", args: []string{"--add-field", "Buyer"}, exit: 2, expect: "NAME=PAGE"},
+		{name: "encrypted", input: pdftest.Encrypted(), exit: 1, code: "PDF_ENCRYPTED", expect: "encrypted"},
 		{name: "unknown level", args: []string{"--level", "B-X"}, exit: 2, expect: "B-LTA"},
 		{name: "level without authority", args: []string{"--level", "B-T"}, exit: 2, expect: "--tsa"},
 		{name: "not a PDF", input: []byte("plain text"), args: []string{"--format", "pades"}, exit: 1, code: "PDF_FORMAT", expect: "not a pdf"},

@@ -33,7 +33,7 @@ func (a *app) signFile(ctx context.Context, path string, f *signFlags) error {
 	}
 	params, err := f.params()
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	if err := a.signPDF(ctx, path, f, params); err != nil {
 		return explain(fmt.Errorf("%s: %w", path, err))
@@ -56,9 +56,23 @@ func (f *signFlags) params() (pades.Params, error) {
 	if f.rect != "" {
 		b, err := box(f.rect)
 		if err != nil {
-			return p, usageError{fmt.Errorf("--rect: %w", err)}
+			return p, fmt.Errorf("--rect: %w", err)
 		}
 		p.Boxes = []pdf.Box{b}
+	}
+	for _, text := range f.addField {
+		field, err := newField(text)
+		if err != nil {
+			return p, fmt.Errorf("--add-field: %w", err)
+		}
+		p.Fields = append(p.Fields, field)
+	}
+	var err error
+	if p.Certify, err = certification(f.certify); err != nil {
+		return p, fmt.Errorf("--certify: %w", err)
+	}
+	if p.Lock, err = lock(f.lock); err != nil {
+		return p, fmt.Errorf("--lock: %w", err)
 	}
 	return p, nil
 }
