@@ -29,25 +29,29 @@ func BenchmarkInspect(b *testing.B) {
 	}
 }
 func BenchmarkPrepare(b *testing.B) {
-	small := pdftest.Padded(50 << 10)
+	small := func() []byte { return pdftest.Padded(50 << 10) }
 	box := pdf.Box{Page: 1, LLX: 10, LLY: 10, URX: 190, URY: 60}
 	for name, c := range map[string]struct {
-		data []byte
+		data func() []byte
 		req  pdf.Request
 	}{
 		"invisible":       {small, pdf.Request{}},
 		"visible":         {small, pdf.Request{Boxes: []pdf.Box{box}, Appearance: stamp.Appearance{Lines: []string{"Anna", "agreed"}}}},
-		"tenth signature": {signedTimes(b, small, 9), pdf.Request{}},
-		"streams":         {pdftest.Document{Pages: make([]pdftest.Page, 1), Text: "Text", Padding: 50 << 10, Streams: true}.Bytes(), pdf.Request{}},
-		"1000 pages":      {pdftest.Sample(1000, "Text"), pdf.Request{}},
-		"100000 objects":  {pdftest.ManyObjects(100_000), pdf.Request{}},
+		"tenth signature": {func() []byte { return signedTimes(b, small(), 9) }, pdf.Request{}},
+		"streams": {func() []byte {
+			return pdftest.Document{Pages: make([]pdftest.Page, 1), Text: "Text", Padding: 50 << 10, Streams: true}.Bytes()
+		}, pdf.Request{}},
+		"1000 pages":     {func() []byte { return pdftest.Sample(1000, "Text") }, pdf.Request{}},
+		"page 700":       {func() []byte { return pdftest.Sample(1000, "Text") }, pdf.Request{Boxes: []pdf.Box{{Page: 700, LLX: 10, LLY: 10, URX: 190, URY: 60}}}},
+		"100000 objects": {func() []byte { return pdftest.ManyObjects(100_000) }, pdf.Request{}},
 	} {
 		b.Run(name, func(b *testing.B) {
 			c.req.Reserve = 10_000
-			r := bytes.NewReader(c.data)
+			data := c.data()
+			r := bytes.NewReader(data)
 			b.ReportAllocs()
 			for b.Loop() {
-				_, err := pdf.Prepare(b.Context(), r, int64(len(c.data)), pdf.Limits{}, c.req)
+				_, err := pdf.Prepare(b.Context(), r, int64(len(data)), pdf.Limits{}, c.req)
 				require.NoError(b, err)
 			}
 		})

@@ -31,8 +31,8 @@ type change struct {
 }
 
 // begin reads what every update needs to know.
-func begin(ctx context.Context, r io.ReaderAt, size int64, limits Limits, when time.Time) (*edit, error) {
-	f, err := open(ctx, r, size, limits)
+func begin(ctx context.Context, r io.ReaderAt, fileSize int64, limits Limits, when time.Time, size int) (*edit, error) {
+	f, err := open(ctx, r, fileSize, limits)
 	if err != nil {
 		return nil, err
 	}
@@ -44,11 +44,7 @@ func begin(ctx context.Context, r io.ReaderAt, size int64, limits Limits, when t
 	if err != nil {
 		return nil, err
 	}
-	t, err := newTail(f, when)
-	if err != nil {
-		return nil, err
-	}
-	return &edit{file: f, form: fm, rules: rules, tail: t}, nil
+	return &edit{file: f, form: fm, rules: rules, tail: newTail(f, when, size)}, nil
 }
 
 // finish writes the changes and the cross-reference section and returns the update;
@@ -63,13 +59,13 @@ func (e *edit) finish() ([]byte, error) {
 	for _, c := range e.changes {
 		e.tail.object(c.obj.ref, c.obj.dict.with(c.sets...))
 	}
-	if len(e.tail.offsets) == 0 {
+	if len(e.tail.objects) == 0 {
 		return nil, nil
 	}
 	if err := e.tail.finish(); err != nil {
 		return nil, err
 	}
-	return e.tail.out.Bytes(), nil
+	return e.tail.out, nil
 }
 
 // set changes entries of an object that exists. Each object is written once, with all
@@ -81,11 +77,7 @@ func (e *edit) set(obj object, sets ...set) {
 		i = len(e.changes) - 1
 	}
 	for _, s := range sets {
-		if j := indexOf(e.changes[i].sets, s.key); j >= 0 {
-			e.changes[i].sets[j] = s
-		} else {
-			e.changes[i].sets = append(e.changes[i].sets, s)
-		}
+		e.changes[i].sets = append(slices.DeleteFunc(e.changes[i].sets, func(old set) bool { return old.key == s.key }), s)
 	}
 }
 

@@ -200,6 +200,25 @@ func (w *fieldWalk) widgets(obj object, kids object) ([]widget, error) {
 	return out, nil
 }
 
+// locate finds the pages of the widgets of a field: they name them, mostly.
+func (e *edit) locate(fl *field) error {
+	for _, w := range fl.widgets {
+		_, ok, err := e.file.pageOf(w.page)
+		if err != nil {
+			return err
+		}
+		if ok {
+			continue
+		}
+		pages, err := e.allPages()
+		if err != nil {
+			return err
+		}
+		return e.file.findPages([]field{*fl}, pages)
+	}
+	return nil
+}
+
 // findPages fills in the pages of widgets that do not name theirs, by looking
 // through the annotations of all pages.
 func (f *file) findPages(fields []field, pages []page) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"sync"
 )
 
 const (
@@ -33,10 +34,19 @@ type file struct {
 	version   string
 	base      int64 // offset of the header: offsets in the file count from there
 	startXRef int64 // as written in the file, without base
-	xrefs     map[int64]xref
+	sections  []table
+	xrefs     table
 	streamed  bool // the newest section is a cross-reference stream
 	trailer   *dict
-	entries   int // cross-reference entries read so far, over all sections
+	entries   int64 // cross-reference entries read so far, over all sections
+
+	mem    *memory
+	end    []byte // the last bytes of the file
+	chunk  []byte // of which windows are cut
+	words  []byte // for long cross-reference tables
+	scan   parser
+	recent [8]object // the last objects read
+	next   int       // place in recent
 
 	cache     map[int64]*objectStream
 	cacheSize int
@@ -58,14 +68,19 @@ func open(ctx context.Context, r io.ReaderAt, size int64, limits Limits) (*file,
 	if size > limits.Bytes {
 		return nil, fmt.Errorf("%w: it has %d bytes, %d are allowed; make it smaller or split it", ErrTooLarge, size, limits.Bytes)
 	}
+	mem, ok := memories.Get().(*memory)
+	if !ok {
+		mem = new(memory)
+	}
 	f := &file{
 		ctx: ctx, r: r, size: size, limits: limits, budget: limits.Values,
 		// A small file that decompresses to much is made to exhaust; honest object
 		// streams shrink to a fifth, hardly ever to a fiftieth.
 		decoded: min(limits.Decoded, 4<<20+50*size),
 		content: limits.Content,
-		xrefs:   map[int64]xref{}, cache: map[int64]*objectStream{},
+		mem:     mem,
 	}
+	f.chunk, f.scan.values, f.scan.entries = mem.chunk[:], mem.values[:0], mem.entries[:0]
 	if err := f.readHeader(); err != nil {
 		return nil, err
 	}
@@ -81,6 +96,33 @@ func open(ctx context.Context, r io.ReaderAt, size int64, limits Limits) (*file,
 	return f, nil
 }
 
+const (
+	// endSize is how much of the end of a file is read at once: mostly the newest update's
+	// cross-references and objects stand there.
+	endSize = 4 << 10
+	// chunkSize is what small windows are cut of.
+	chunkSize = 12 << 10
+)
+
+// memory is what reading a file needs at least; it is used again for the next file.
+type memory struct {
+	chunk   [chunkSize]byte
+	words   [2 << 10]byte
+	values  [32]value
+	entries [32]entry
+	kept    io.Reader // decompresses
+}
+
+var memories sync.Pool
+
+// release ends the use of the file and of every value read from it.
+func (f *file) release() {
+	clear(f.mem.values[:])
+	clear(f.mem.entries[:])
+	memories.Put(f.mem)
+	*f = file{}
+}
+
 // window reads up to n bytes at off.
 func (f *file) window(off int64, n int) ([]byte, error) {
 	if err := f.ctx.Err(); err != nil {
@@ -89,7 +131,11 @@ func (f *file) window(off int64, n int) ([]byte, error) {
 	if off < 0 || off >= f.size {
 		return nil, truncated("it points behind its end")
 	}
-	buf := make([]byte, min(int64(n), f.size-off))
+	n = int(min(int64(n), f.size-off))
+	if kept := f.kept(off); kept != nil {
+		return kept[:n:n], nil
+	}
+	buf := f.cut(n)
 	got, err := f.r.ReadAt(buf, off)
 	if got < len(buf) {
 		if err == nil || errors.Is(err, io.EOF) {
@@ -100,20 +146,47 @@ func (f *file) window(off int64, n int) ([]byte, error) {
 	return buf, nil
 }
 
+// kept returns what is kept of the file from off on, up to the end.
+func (f *file) kept(off int64) []byte {
+	if i := off - (f.size - int64(len(f.end))); i >= 0 && i < int64(len(f.end)) {
+		return f.end[i:]
+	}
+	return nil
+}
+
+// cut returns a buffer of n bytes.
+func (f *file) cut(n int) []byte {
+	if n > chunkSize/2 {
+		return make([]byte, n)
+	}
+	if n > len(f.chunk) {
+		f.chunk = make([]byte, chunkSize)
+	}
+	out := f.chunk[:n:n]
+	f.chunk = f.chunk[n:]
+	return out
+}
+
 func (f *file) readHeader() error {
 	if f.size == 0 {
 		return fmt.Errorf("%w: it is empty; send a PDF file", ErrNotPDF)
 	}
-	head, err := f.window(0, 1024)
+	const mark = "%PDF-"
+	head, err := f.window(0, 16)
 	if err != nil {
 		return err
 	}
-	i := bytes.Index(head, []byte("%PDF-"))
+	if !bytes.HasPrefix(head, []byte(mark)) {
+		if head, err = f.window(0, 1024); err != nil {
+			return err
+		}
+	}
+	i := bytes.Index(head, []byte(mark))
 	if i < 0 {
 		return fmt.Errorf("%w: it does not begin with %%PDF-; send a PDF file", ErrNotPDF)
 	}
 	f.base = int64(i)
-	version := head[i+5:]
+	version := head[i+len(mark):]
 	n := 0
 	for n < len(version) && n < 4 && (version[n] == '.' || version[n] >= '0' && version[n] <= '9') {
 		n++
@@ -122,18 +195,20 @@ func (f *file) readHeader() error {
 	return nil
 }
 
-// readEnd finds the last startxref.
+// readEnd keeps the end and finds the last startxref.
 func (f *file) readEnd() error {
-	n := min(f.size, 2048)
-	tail, err := f.window(f.size-n, int(n))
+	n := min(f.size, endSize)
+	end, err := f.window(f.size-n, int(n))
 	if err != nil {
 		return err
 	}
-	i := bytes.LastIndex(tail, []byte("startxref"))
-	if i < 0 || !bytes.Contains(tail[i:], []byte("%%EOF")) {
+	f.end = end
+	last := end[max(0, len(end)-2048):]
+	i := bytes.LastIndex(last, []byte("startxref"))
+	if i < 0 || !bytes.Contains(last[i:], []byte("%%EOF")) {
 		return truncated("it has no end mark")
 	}
-	p := f.parser(tail[i+len("startxref"):], true)
+	p := f.parser(last[i+len("startxref"):], true)
 	v, err := p.value(0)
 	if off, ok := v.integer(); err == nil && ok && off > 0 {
 		f.startXRef = off
@@ -142,8 +217,13 @@ func (f *file) readEnd() error {
 	return broken("its last startxref is no number")
 }
 
+// parser returns the parser of the file, which reads one thing at a time.
 func (f *file) parser(buf []byte, final bool) *parser {
-	return &parser{buf: buf, final: final, budget: &f.budget, depth: f.limits.Depth}
+	f.scan = parser{
+		buf: buf, final: final, budget: &f.budget, depth: f.limits.Depth,
+		values: f.scan.values[:0], entries: f.scan.entries[:0],
+	}
+	return &f.scan
 }
 
 // parseError turns an error of the parser into one of ours.
@@ -160,29 +240,53 @@ func (f *file) parseError(what string, err error) error {
 	}
 }
 
+// Most objects end in the first window, without their streams, and signatures in the second.
+const (
+	firstWindow  = 512
+	secondWindow = 32 << 10
+)
+
 // objectAt reads the indirect object that begins at off.
-func (f *file) objectAt(off int64) (object, error) {
-	what := "the object at byte " + strconv.FormatInt(off, 10)
-	for n := 1024; ; n *= 8 {
-		n = min(n, maxObject)
+func (f *file) objectAt(off int64) (obj object, err error) {
+	err = f.parseAt(off, func() string { return "the object at byte " + strconv.FormatInt(off, 10) }, func(p *parser) error {
+		obj, err = p.indirect()
+		return err
+	})
+	if err != nil {
+		return object{}, err
+	}
+	obj.offset = off
+	obj.at = off + int64(obj.value.at)
+	if obj.stream >= 0 {
+		obj.stream += off
+	}
+	return obj, nil
+}
+
+// valueAt reads the value that begins at off.
+func (f *file) valueAt(off int64, what string) (v value, err error) {
+	err = f.parseAt(off, func() string { return what }, func(p *parser) error {
+		v, err = p.value(0)
+		return err
+	})
+	return v, err
+}
+
+// parseAt lets parse read at off, in windows that grow until they suffice.
+func (f *file) parseAt(off int64, what func() string, parse func(*parser) error) error {
+	for n := firstWindow; ; n = min(max(8*n, secondWindow), maxObject) {
 		buf, err := f.window(off, n)
 		if err != nil {
-			return object{}, err
+			return err
 		}
-		p := f.parser(buf, off+int64(len(buf)) == f.size)
-		obj, err := p.indirect()
+		err = parse(f.parser(buf, off+int64(len(buf)) == f.size))
 		if errors.Is(err, errShort) && n < maxObject {
 			continue
 		}
 		if err != nil {
-			return object{}, f.parseError(what, err)
+			return f.parseError(what(), err)
 		}
-		obj.offset = off
-		obj.at = off + int64(obj.value.at)
-		if obj.stream >= 0 {
-			obj.stream += off
-		}
-		return obj, nil
+		return nil
 	}
 }
 
@@ -237,21 +341,29 @@ func (p *parser) indirect() (object, error) {
 
 // load reads the object that r names; a missing or free one is null.
 func (f *file) load(r ref) (object, error) {
-	null := object{ref: r, at: -1, stream: -1}
-	x, ok := f.xrefs[r.num]
-	if !ok || x.kind == xrefFree {
-		return null, nil
-	}
-	if x.kind == xrefCompressed {
-		if r.gen != 0 {
-			return null, nil
+	for i := range f.recent {
+		if f.recent[i].ref == r && r.num != 0 {
+			return f.recent[i], nil
 		}
+	}
+	obj, err := f.read(r)
+	if err != nil {
+		return object{}, err
+	}
+	f.recent[f.next] = obj
+	f.next = (f.next + 1) % len(f.recent)
+	return obj, nil
+}
+
+func (f *file) read(r ref) (object, error) {
+	x, ok := f.xrefs.find(r.num)
+	switch {
+	case !ok, x.kind == xrefFree, x.gen != r.gen:
+		return object{ref: r, at: -1, stream: -1}, nil
+	case x.kind == xrefCompressed:
 		return f.compressed(r, x)
 	}
-	if x.gen != r.gen {
-		return null, nil
-	}
-	obj, err := f.objectAt(x.offset + f.base)
+	obj, err := f.objectAt(x.at + f.base)
 	if err != nil {
 		return object{}, err
 	}
@@ -303,10 +415,7 @@ func (f *file) catalog() (object, error) {
 
 // maxNumber is the highest object number in use.
 func (f *file) maxNumber() int64 {
-	var highest int64
-	for n := range f.xrefs {
-		highest = max(highest, n)
-	}
+	highest := int64(f.xrefs[len(f.xrefs)-1].num)
 	if size, ok := f.trailer.get("Size").integer(); ok {
 		highest = max(highest, size-1)
 	}

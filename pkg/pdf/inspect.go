@@ -103,7 +103,7 @@ func inspect(ctx context.Context, r io.ReaderAt, size int64, limits Limits) (*In
 	if err != nil {
 		return nil, err
 	}
-	pages, err := f.pages()
+	pages, err := f.countedPages()
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,9 @@
 package pdf
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"strconv"
 )
 
@@ -23,6 +25,12 @@ type parser struct {
 	final  bool // the buffer holds everything: its end is no reason to ask for more
 	budget *int // values that may still be read
 	depth  int  // deepest nesting
+	owner  ref  // the object whose key encrypts the strings; zero when they are plain
+
+	// Values and entries of what is not finished yet, so that each array and each
+	// dictionary is allocated once, in its size.
+	values  []value
+	entries []entry
 }
 
 func isSpace(c byte) bool {
@@ -93,7 +101,7 @@ func (p *parser) sort(depth int) (value, error) {
 		}
 		return value{kind: kindName}, nil
 	case c == '(':
-		return value{kind: kindString}, p.literal()
+		return p.text(kindString), p.literal()
 	case c == '[':
 		return p.array(depth)
 	case c == '<':
@@ -103,7 +111,7 @@ func (p *parser) sort(depth int) (value, error) {
 		if p.buf[p.pos+1] == '<' {
 			return p.dictionary(depth)
 		}
-		return value{kind: kindHexString}, p.hexString()
+		return p.text(kindHexString), p.hexString()
 	case c == '+' || c == '-' || c == '.' || c >= '0' && c <= '9':
 		return p.numeric()
 	case isDelimiter(c):
@@ -157,19 +165,20 @@ func (p *parser) literal() error {
 	return p.end()
 }
 
+// text returns the beginning of a string: it remembers the object that it belongs to.
+func (p *parser) text(k kind) value {
+	return value{kind: k, num: p.owner.num, gen: p.owner.gen}
+}
+
+// hexString passes a hexadecimal string. It may be a long signature: its digits are
+// looked at when it is decoded.
 func (p *parser) hexString() error {
-	for p.pos++; p.pos < len(p.buf); p.pos++ {
-		c := p.buf[p.pos]
-		switch {
-		case c == '>':
-			p.pos++
-			return nil
-		case isSpace(c), c >= '0' && c <= '9', c >= 'a' && c <= 'f', c >= 'A' && c <= 'F':
-		default:
-			return errSyntax
-		}
+	n := bytes.IndexByte(p.buf[p.pos:], '>')
+	if n < 0 {
+		return p.end()
 	}
-	return p.end()
+	p.pos += n + 1
+	return nil
 }
 
 // numeric reads a number, or a reference when two integers and R follow one another.
@@ -178,15 +187,29 @@ func (p *parser) numeric() (value, error) {
 	if err := p.regular(); err != nil {
 		return value{}, err
 	}
-	text := string(p.buf[start:p.pos])
-	n, failure := strconv.ParseInt(text, 10, 64)
+	text := p.buf[start:p.pos]
+	if n, ok := digits(text); ok {
+		return p.reference(n)
+	}
+	n, failure := strconv.ParseInt(string(text), 10, 64)
 	if failure != nil {
 		return value{kind: kindReal}, nil //nolint:nilerr // what is no integer is a real, which is parsed when it is used
 	}
-	if n < 0 || text[0] == '+' {
-		return value{kind: kindInteger, num: n}, nil
+	return value{kind: kindInteger, num: n}, nil
+}
+
+// digits reads a number without sign of at most 18 digits.
+func digits(b []byte) (n int64, ok bool) {
+	if len(b) == 0 || len(b) > 18 {
+		return 0, false
 	}
-	return p.reference(n)
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, true
 }
 
 func (p *parser) reference(n int64) (value, error) {
@@ -201,12 +224,12 @@ func (p *parser) reference(n int64) (value, error) {
 		p.pos = after
 		return plain, nil
 	}
-	gen, err := strconv.ParseUint(string(p.buf[start:p.pos]), 10, 16)
+	gen, ok := digits(p.buf[start:p.pos])
 	p.skip()
 	switch {
 	case p.pos+1 >= len(p.buf) && !p.final:
 		return value{}, errShort
-	case err == nil && p.pos < len(p.buf) && p.buf[p.pos] == 'R' &&
+	case ok && gen <= 65535 && p.pos < len(p.buf) && p.buf[p.pos] == 'R' &&
 		(p.pos+1 >= len(p.buf) || isSpace(p.buf[p.pos+1]) || isDelimiter(p.buf[p.pos+1])):
 		p.pos++
 		return value{kind: kindRef, num: n, gen: uint16(gen)}, nil
@@ -217,7 +240,7 @@ func (p *parser) reference(n int64) (value, error) {
 
 func (p *parser) array(depth int) (value, error) {
 	p.pos++
-	v := value{kind: kindArray}
+	first := len(p.values)
 	for {
 		p.skip()
 		if p.pos >= len(p.buf) {
@@ -225,7 +248,9 @@ func (p *parser) array(depth int) (value, error) {
 		}
 		if p.buf[p.pos] == ']' {
 			p.pos++
-			return v, nil
+			list := slices.Clone(p.values[first:])
+			p.values = p.values[:first]
+			return value{kind: kindArray, list: list}, nil
 		}
 		item, err := p.value(depth + 1)
 		if err != nil {
@@ -234,13 +259,13 @@ func (p *parser) array(depth int) (value, error) {
 		if item.kind == kindKeyword {
 			return value{}, errSyntax
 		}
-		v.list = append(v.list, item)
+		p.values = append(p.values, item)
 	}
 }
 
 func (p *parser) dictionary(depth int) (value, error) {
 	p.pos += 2
-	d := &dict{}
+	first := len(p.entries)
 	for {
 		p.skip()
 		if p.pos+1 >= len(p.buf) {
@@ -251,6 +276,8 @@ func (p *parser) dictionary(depth int) (value, error) {
 				return value{}, errSyntax
 			}
 			p.pos += 2
+			d := &dict{entries: slices.Clone(p.entries[first:])}
+			p.entries = p.entries[:first]
 			return value{kind: kindDict, dict: d}, nil
 		}
 		key, err := p.value(depth + 1)
@@ -267,6 +294,6 @@ func (p *parser) dictionary(depth int) (value, error) {
 		if val.kind == kindKeyword {
 			return value{}, errSyntax
 		}
-		d.entries = append(d.entries, entry{key: key.name(), rawKey: key.raw, val: val})
+		p.entries = append(p.entries, entry{key: key.raw, val: val})
 	}
 }

@@ -27,10 +27,11 @@ func Prepare(ctx context.Context, r io.ReaderAt, size int64, limits Limits, req 
 func PrepareFields(ctx context.Context, r io.ReaderAt, size int64, limits Limits, fields []NewField) ([]byte, error) {
 	var tail []byte
 	err := contained(func() error {
-		e, err := begin(ctx, r, size, limits, time.Time{})
+		e, err := begin(ctx, r, size, limits, time.Time{}, small)
 		if err != nil {
 			return err
 		}
+		defer e.file.release()
 		if err := e.place(fields, ""); err != nil {
 			return err
 		}
@@ -50,10 +51,11 @@ func PrepareFields(ctx context.Context, r io.ReaderAt, size int64, limits Limits
 func PrepareSecurity(ctx context.Context, r io.ReaderAt, size int64, limits Limits, s Security) ([]byte, error) {
 	var tail []byte
 	err := contained(func() error {
-		e, err := begin(ctx, r, size, limits, s.newest())
+		e, err := begin(ctx, r, size, limits, s.newest(), small)
 		if err != nil {
 			return err
 		}
+		defer e.file.release()
 		if err := e.secure(s); err != nil {
 			return err
 		}
@@ -65,6 +67,9 @@ func PrepareSecurity(ctx context.Context, r io.ReaderAt, size int64, limits Limi
 	}
 	return tail, nil
 }
+
+// small is about the size of an update without a signature.
+const small = 3 << 10
 
 // contained turns a panic of the reader into an error.
 func contained(do func() error) (err error) {
@@ -81,10 +86,11 @@ func prepare(ctx context.Context, r io.ReaderAt, size int64, limits Limits, req 
 	if err := req.check(); err != nil {
 		return nil, err
 	}
-	e, err := begin(ctx, r, size, limits, req.Time)
+	e, err := begin(ctx, r, size, limits, req.Time, 2*req.Reserve+small)
 	if err != nil {
 		return nil, err
 	}
+	defer e.file.release()
 	e.req = req
 	name, err := e.sign()
 	if err != nil {

@@ -1,15 +1,9 @@
 package pdf
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"io"
 )
-
-func bufioReader(b []byte) *bufio.Reader {
-	return bufio.NewReaderSize(bytes.NewReader(b), 512)
-}
 
 // contextReader ends reading when the context ends.
 type contextReader struct {

@@ -168,8 +168,7 @@ func (u *Update) Fill(signature []byte) error {
 
 // fillZeros writes the padding of a signature.
 func fillZeros(b []byte) {
-	const zeros = "0000000000000000000000000000000000000000000000000000000000000000"
-	for len(b) > 0 {
-		b = b[copy(b, zeros):]
+	for n := copy(b, "0000000000000000000000000000000000000000000000000000000000000000"); n > 0 && n < len(b); n *= 2 {
+		copy(b[n:], b[:n])
 	}
 }

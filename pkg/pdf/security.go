@@ -122,7 +122,7 @@ func (f *file) security() (Security, error) {
 			return Security{}, err
 		}
 		v.Time = parseTime(when.text())
-		out.VRI[strings.ToUpper(entry.key)] = v
+		out.VRI[strings.ToUpper(entry.name())] = v
 	}
 	return out, nil
 }
@@ -207,7 +207,7 @@ func (e *edit) secure(s Security) error {
 		return err
 	}
 	switch {
-	case len(sets) == 0 && len(e.tail.offsets) == 0 && len(e.changes) == 0:
+	case len(sets) == 0 && len(e.tail.objects) == 0 && len(e.changes) == 0:
 		return nil
 	case dss.kind == kindDict && dss.ref.num != 0:
 		if len(sets) > 0 {
@@ -290,14 +290,14 @@ func (w *securityWriter) vri(dss object, keys []string, entries map[string]VRI, 
 		if err != nil {
 			return err
 		}
-		before := len(w.tail.offsets)
+		before := len(w.tail.objects)
 		var own []set
 		if err := errors.Join(
 			w.list(old.dict, "Cert", v.Certificates, &own), w.list(old.dict, "OCSP", v.OCSPs, &own), w.list(old.dict, "CRL", v.CRLs, &own),
 		); err != nil {
 			return err
 		}
-		if old.kind == kindDict && len(own) == 0 && len(w.tail.offsets) == before {
+		if old.kind == kindDict && len(own) == 0 && len(w.tail.objects) == before {
 			continue
 		}
 		if !v.Time.IsZero() {
@@ -363,7 +363,7 @@ func (t *tail) packed(r ref, data []byte) error {
 	if len(small)+len(filter) < len(data) {
 		t.stream(r, filter, small)
 	} else {
-		t.stream(r, "", bytes.Clone(data))
+		t.stream(r, "", data)
 	}
 	return nil
 }

@@ -141,11 +141,9 @@ func (e *edit) widgetLook(w widget) ([]set, error) {
 		return nil, nil
 	}
 	info := PageInfo{UserUnit: 1}
-	if w.page.num != 0 {
-		p, err := e.pageOf(w.page)
-		if err != nil {
-			return nil, err
-		}
+	if p, ok, err := e.file.pageOf(w.page); err != nil {
+		return nil, err
+	} else if ok {
 		info = p.info
 	}
 	shown := info.FromUser(w.rect)

@@ -149,7 +149,8 @@ func (f *file) signature(name string, obj object) (Signature, error) {
 func (f *file) extra(obj object) ([]Entry, error) {
 	var out []Entry
 	for _, e := range obj.dict.entries {
-		if standardKeys[e.key] {
+		key := e.name()
+		if standardKeys[key] {
 			continue
 		}
 		v, err := f.resolve(e.val)
@@ -157,7 +158,7 @@ func (f *file) extra(obj object) ([]Entry, error) {
 			return nil, err
 		}
 		if v.kind == kindString || v.kind == kindHexString {
-			out = append(out, Entry{Key: e.key, Value: v.bytes()})
+			out = append(out, Entry{Key: key, Value: v.bytes()})
 		}
 	}
 	return out, nil

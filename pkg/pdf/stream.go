@@ -1,6 +1,7 @@
 package pdf
 
 import (
+	"bytes"
 	"compress/zlib"
 	"errors"
 	"io"
@@ -9,9 +10,11 @@ import (
 // objectStream is a decompressed object stream.
 type objectStream struct {
 	data    []byte
-	numbers []int64
-	offsets []int
+	members []member
 }
+
+// member is an object of an object stream; offset is that of its value in the data.
+type member struct{ num, offset uint32 }
 
 // streamLength returns the length of the stream of obj as the file says.
 func (f *file) streamLength(obj object) (int64, error) {
@@ -79,19 +82,36 @@ func (f *file) filters(obj object) ([]filter, error) {
 }
 
 // inflate returns a reader of the decompressed stream; all steps must be flate.
-func (f *file) inflate(obj object, n int64, steps []filter) (io.Reader, error) {
+func (f *file) inflate(obj object, n int64, steps []filter) (contextReader, error) {
 	var out io.Reader = io.NewSectionReader(f.r, obj.stream, n)
 	for _, step := range steps {
 		if !step.flate() {
-			return nil, broken("object %d is compressed in an unusual way", obj.ref.num)
+			return contextReader{}, broken("object %d is compressed in an unusual way", obj.ref.num)
 		}
-		z, err := zlib.NewReader(out)
+		z, err := f.mem.inflater(out)
 		if err != nil {
-			return nil, broken("the stream of object %d can not be decompressed", obj.ref.num)
+			return contextReader{}, broken("the stream of object %d can not be decompressed", obj.ref.num)
 		}
 		out = z
 	}
 	return contextReader{f.ctx, out}, nil
+}
+
+// inflater returns a reader that decompresses r; the one kept is used again.
+func (m *memory) inflater(r io.Reader) (io.Reader, error) {
+	z := m.kept
+	m.kept = nil
+	if reset, ok := z.(zlib.Resetter); ok {
+		return z, reset.Reset(r, nil)
+	}
+	return zlib.NewReader(r)
+}
+
+// keep keeps a reader that inflater made, when it is one, for the next stream.
+func (m *memory) keep(r contextReader) {
+	if _, ok := r.r.(zlib.Resetter); ok {
+		m.kept = r.r
+	}
 }
 
 // decode decompresses a cross-reference or object stream, within the budget of the file.
@@ -108,7 +128,10 @@ func (f *file) decode(obj object) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(r, f.decoded+1))
+	buf := bytes.NewBuffer(make([]byte, 0, min(4*n+bytes.MinRead, 64<<10)))
+	_, err = buf.ReadFrom(io.LimitReader(r, f.decoded+1))
+	data := buf.Bytes()
+	f.mem.keep(r)
 	if int64(len(data)) > f.decoded {
 		return nil, tooComplex("it expands to more than it may")
 	}
@@ -167,6 +190,7 @@ func (f *file) measure(obj object, n int64) error {
 		return nil //nolint:nilerr // what can't be decompressed can't expand
 	}
 	got, err := io.Copy(io.Discard, io.LimitReader(r, f.content+1))
+	f.mem.keep(r)
 	if got > f.content {
 		return tooComplex("it expands to more than it may")
 	}
@@ -251,7 +275,7 @@ func (f *file) objects(num int64) (*objectStream, error) {
 	if s, ok := f.cache[num]; ok {
 		return s, nil
 	}
-	x, ok := f.xrefs[num]
+	x, ok := f.xrefs.find(num)
 	if !ok || x.kind != xrefInUse {
 		return nil, broken("object stream %d is missing", num)
 	}
@@ -270,8 +294,8 @@ func (f *file) objects(num int64) (*objectStream, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.cacheSize += len(data); f.cacheSize > maxDecodedCache {
-		clear(f.cache)
+	if f.cacheSize += len(data); f.cacheSize > maxDecodedCache || f.cache == nil {
+		f.cache = map[int64]*objectStream{}
 		f.cacheSize = len(data)
 	}
 	f.cache[num] = s
@@ -287,30 +311,42 @@ func (f *file) objectStream(obj object, data []byte) (*objectStream, error) {
 	if n > int64(f.limits.Objects) {
 		return nil, tooComplex("it has more than %d objects", f.limits.Objects)
 	}
-	s := &objectStream{data: data, numbers: make([]int64, 0, n), offsets: make([]int, 0, n)}
-	w := &words{r: bufioReader(data[:first])}
+	s := &objectStream{data: data, members: make([]member, 0, n)}
+	head := data[:first]
+	number := func() (int64, bool) {
+		for len(head) > 0 && isSpace(head[0]) {
+			head = head[1:]
+		}
+		end := 0
+		for end < len(head) && !isSpace(head[end]) {
+			end++
+		}
+		n, ok := digits(head[:end])
+		head = head[end:]
+		return n, ok
+	}
 	for range n {
-		num, err1 := w.integer()
-		off, err2 := w.integer()
-		if errors.Join(err1, err2) != nil || off < 0 || off > int64(len(data))-first {
+		num, ok1 := number()
+		off, ok2 := number()
+		if !ok1 || !ok2 || num > maxObjectNumber || off > int64(len(data))-first {
 			return nil, broken("object stream %d can not be read", obj.ref.num)
 		}
-		s.numbers = append(s.numbers, num)
-		s.offsets = append(s.offsets, int(first+off))
+		s.members = append(s.members, member{num: uint32(num), offset: uint32(first + off)})
 	}
 	return s, nil
 }
 
 // compressed reads an object out of its object stream.
 func (f *file) compressed(r ref, x xref) (object, error) {
-	s, err := f.objects(x.offset)
+	stream, index := x.compressed()
+	s, err := f.objects(stream)
 	if err != nil {
 		return object{}, err
 	}
-	if x.index >= len(s.numbers) || s.numbers[x.index] != r.num {
+	if index >= len(s.members) || int64(s.members[index].num) != r.num {
 		return object{}, broken("object %d is not where the file says", r.num)
 	}
-	v, err := f.parser(s.data[s.offsets[x.index]:], true).value(0)
+	v, err := f.parser(s.data[s.members[index].offset:], true).value(0)
 	if err != nil {
 		return object{}, f.parseError("an object in an object stream", err)
 	}

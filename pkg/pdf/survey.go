@@ -2,6 +2,7 @@ package pdf
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 )
 
@@ -10,22 +11,22 @@ import (
 // all values together and all object streams together are within limits, and no
 // bytes are claimed by several streams.
 func (f *file) survey() error {
-	type place struct{ num, offset int64 }
-	var inUse []place
+	var inUse []xref
 	streams := map[int64]bool{}
-	for num, x := range f.xrefs {
+	for _, x := range f.xrefs {
 		switch x.kind {
 		case xrefInUse:
-			inUse = append(inUse, place{num, x.offset + f.base})
+			inUse = append(inUse, x)
 		case xrefCompressed:
-			streams[x.offset] = true
+			stream, _ := x.compressed()
+			streams[stream] = true
 		case xrefFree:
 		}
 	}
-	slices.SortFunc(inUse, func(a, b place) int { return int(min(max(a.offset-b.offset, -1), 1)) })
+	slices.SortFunc(inUse, func(a, b xref) int { return cmp.Compare(a.at, b.at) })
 	s := surveyor{file: f}
-	for _, p := range inUse {
-		if err := s.object(p.num, p.offset); err != nil {
+	for _, x := range inUse {
+		if err := s.object(x); err != nil {
 			return err
 		}
 	}
@@ -44,14 +45,15 @@ type surveyor struct {
 	end  int64 // end of the last stream
 }
 
-// object checks the object with that number at the offset.
-func (s *surveyor) object(num, offset int64) error {
+// object checks the object of an entry.
+func (s *surveyor) object(x xref) error {
 	f := s.file
+	num, offset := int64(x.num), x.at+f.base
 	obj, err := s.read(offset)
 	if err != nil {
 		return err
 	}
-	if obj.ref.num != num || obj.ref.gen != f.xrefs[num].gen {
+	if obj.ref.num != num || obj.ref.gen != x.gen {
 		return broken("object %d is not where the file says", num)
 	}
 	if obj.stream < 0 {
@@ -110,11 +112,11 @@ func (s *surveyor) objectStream(num int64) error {
 	if err != nil {
 		return err
 	}
-	for i, off := range stream.offsets {
+	for i, m := range stream.members {
 		if i%1024 == 0 && f.ctx.Err() != nil {
 			return f.ctx.Err()
 		}
-		if _, err := f.parser(stream.data[off:], true).value(0); err != nil {
+		if _, err := f.parser(stream.data[m.offset:], true).value(0); err != nil {
 			return f.parseError("an object in an object stream", err)
 		}
 	}

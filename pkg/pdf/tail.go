@@ -1,7 +1,7 @@
 package pdf
 
 import (
-	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -14,28 +14,32 @@ import (
 // tail writes the objects and the cross-reference section of one update.
 type tail struct {
 	file    *file
-	out     bytes.Buffer
+	out     []byte
 	next    int64
-	offsets map[ref]int64 // in the file, as cross-references count them
+	objects []written
 	when    time.Time
 
 	byteRange int // offset in out of the numbers of the byte range
 	contents  int // offset in out of the "<" of the signature, 0 without one
+	reserve   int // number of bytes kept free there
+}
+
+// written is an object of the update; its offset counts as cross-references do.
+type written struct {
+	ref    ref
+	offset int64
 }
 
 // blankRange is the space kept for the numbers of a byte range.
 const blankRange = "                                                "
 
-func newTail(f *file, when time.Time) (*tail, error) {
-	t := &tail{file: f, next: f.maxNumber() + 1, offsets: map[ref]int64{}, when: when}
-	last, err := f.window(f.size-1, 1)
-	if err != nil {
-		return nil, err
+// newTail begins an update. It will be about size bytes long.
+func newTail(f *file, when time.Time, size int) *tail {
+	t := &tail{file: f, next: f.maxNumber() + 1, when: when, out: make([]byte, 0, size), objects: make([]written, 0, 8)}
+	if f.end[len(f.end)-1] != '\n' {
+		t.out = append(t.out, '\n')
 	}
-	if last[0] != '\n' {
-		t.out.WriteByte('\n')
-	}
-	return t, nil
+	return t
 }
 
 // allocate returns a new object number.
@@ -45,25 +49,28 @@ func (t *tail) allocate() ref {
 	return r
 }
 
-// start begins an object; its offset is where the next byte goes.
+// at is where the next byte goes, as cross-references count it.
+func (t *tail) at() int64 { return t.file.size + int64(len(t.out)) - t.file.base }
+
+// start begins an object.
 func (t *tail) start(r ref) {
-	t.offsets[r] = t.file.size + int64(t.out.Len()) - t.file.base
-	fmt.Fprintf(&t.out, "%d %d obj\n", r.num, r.gen)
+	t.objects = append(t.objects, written{r, t.at()})
+	t.out = append(strconv.AppendInt(t.out, r.num, 10), ' ')
+	t.out = append(strconv.AppendInt(t.out, int64(r.gen), 10), " obj\n"...)
 }
 
 // object writes a whole object.
 func (t *tail) object(r ref, body []byte) {
 	t.start(r)
-	t.out.Write(body)
-	t.out.WriteString("\nendobj\n")
+	t.out = append(append(t.out, body...), "\nendobj\n"...)
 }
 
 // stream writes a stream object; entries stand in its dictionary.
 func (t *tail) stream(r ref, entries string, data []byte) {
 	t.start(r)
-	fmt.Fprintf(&t.out, "<<%s/Length %d>>\nstream\n", entries, len(data))
-	t.out.Write(data)
-	t.out.WriteString("\nendstream\nendobj\n")
+	t.out = append(append(append(t.out, "<<"...), entries...), "/Length "...)
+	t.out = append(strconv.AppendInt(t.out, int64(len(data)), 10), ">>\nstream\n"...)
+	t.out = append(append(t.out, data...), "\nendstream\nendobj\n"...)
 }
 
 // objects takes the objects of an appearance into the tail.
@@ -78,49 +85,50 @@ func (o objects) Stream(number int64, entries string, data []byte) {
 // signature writes the signature dictionary with room for the signature.
 func (t *tail) signature(r ref, req Request, references []byte) {
 	t.start(r)
+	kind := "<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/ByteRange["
 	if req.DocTimestamp {
-		t.out.WriteString("<</Type/DocTimeStamp/Filter/Adobe.PPKLite/SubFilter/ETSI.RFC3161/ByteRange[")
-	} else {
-		t.out.WriteString("<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/ByteRange[")
+		kind = "<</Type/DocTimeStamp/Filter/Adobe.PPKLite/SubFilter/ETSI.RFC3161/ByteRange["
 	}
-	t.byteRange = t.out.Len()
-	t.out.WriteString(blankRange)
-	t.out.WriteString("]/Contents")
-	t.contents = t.out.Len()
-	t.out.WriteByte('<')
-	t.out.Grow(2*req.Reserve + 1)
-	fillZeros(t.out.AvailableBuffer()[:2*req.Reserve])
-	t.out.Write(t.out.AvailableBuffer()[:2*req.Reserve])
-	t.out.WriteByte('>')
+	t.out = append(t.out, kind...)
+	t.byteRange = len(t.out)
+	t.out = append(append(t.out, blankRange...), "]/Contents"...)
+	t.contents, t.reserve = len(t.out), req.Reserve
+	t.out = slices.Grow(append(t.out, '<'), 2*req.Reserve)
+	zeros := t.out[len(t.out) : len(t.out)+2*req.Reserve]
+	fillZeros(zeros)
+	t.out = append(t.out[:len(t.out)+len(zeros)], '>')
 	if !req.DocTimestamp {
 		t.claims(req)
-		t.out.Write(references)
+		t.out = append(t.out, references...)
 	}
-	t.out.WriteString(">>\nendobj\n")
+	t.out = append(t.out, ">>\nendobj\n"...)
 }
 
 // claims writes what a signature says about its signer.
 func (t *tail) claims(req Request) {
 	if !req.Time.IsZero() {
-		t.out.WriteString("/M(" + pdfTime(req.Time) + ")")
+		t.out = append(append(append(t.out, "/M("...), pdfTime(req.Time)...), ')')
 	}
-	for _, e := range []struct{ key, text string }{
-		{"Name", req.Name}, {"Reason", req.Reason}, {"Location", req.Location}, {"ContactInfo", req.Contact},
+	for _, e := range [...]struct{ key, text string }{
+		{"/Name", req.Name}, {"/Reason", req.Reason}, {"/Location", req.Location}, {"/ContactInfo", req.Contact},
 	} {
 		if e.text != "" {
-			t.out.WriteString("/" + e.key)
-			t.out.Write(textString(e.text))
+			t.out = append(append(t.out, e.key...), textString(e.text)...)
 		}
 	}
 	for _, e := range req.Extra {
-		t.out.WriteString("/" + e.Key)
-		t.out.Write(hexString(e.Value))
+		t.out = append(append(append(t.out, '/'), e.Key...), hexString(e.Value)...)
 	}
 }
 
 func (t *tail) writeByteRange(r [4]int64) {
-	numbers := fmt.Appendf(nil, "%d %d %d %d", r[0], r[1], r[2], r[3])
-	copy(t.out.Bytes()[t.byteRange:t.byteRange+len(blankRange)], numbers)
+	out := t.out[t.byteRange:t.byteRange]
+	for i, n := range r {
+		if i > 0 {
+			out = append(out, ' ')
+		}
+		out = strconv.AppendInt(out, n, 10)
+	}
 }
 
 func pdfTime(at time.Time) string {
@@ -133,32 +141,30 @@ func (t *tail) finish() error {
 	if err != nil {
 		return err
 	}
-	if t.file.size+int64(t.out.Len()) > 9_999_999_999 {
+	if t.file.size+int64(len(t.out)) > 9_999_999_999 {
 		return fmt.Errorf("%w: offsets above 10 GB can not be written", ErrTooLarge)
 	}
 	var section ref
 	if t.file.streamed {
 		section = t.allocate()
 	}
-	at := t.file.size + int64(t.out.Len()) - t.file.base
+	at := t.at()
 	if t.file.streamed {
 		t.xrefStream(section, trailer)
 	} else {
 		t.xrefTable(trailer)
 	}
-	fmt.Fprintf(&t.out, "startxref\n%d\n%%%%EOF\n", at)
+	t.out = append(strconv.AppendInt(append(t.out, "startxref\n"...), at, 10), "\n%%EOF\n"...)
 	return nil
 }
 
 // trailer returns the entries both sorts of sections share, but for Size.
 func (t *tail) trailer() ([]byte, error) {
 	old := t.file.trailer
-	var out bytes.Buffer
-	out.WriteString("/Root ")
-	out.Write(old.get("Root").raw)
+	out := append(make([]byte, 0, 256), "/Root "...)
+	out = append(out, old.get("Root").raw...)
 	if info := old.get("Info"); info.kind == kindRef {
-		out.WriteString("/Info ")
-		out.Write(info.raw)
+		out = append(append(out, "/Info "...), info.raw...)
 	}
 	ids, err := t.file.resolve(old.get("ID"))
 	if err != nil {
@@ -175,69 +181,75 @@ func (t *tail) trailer() ([]byte, error) {
 			first = v.raw
 		}
 	}
-	fmt.Fprintf(&out, "/ID[%s%s]/Prev %d", first, id, t.file.startXRef)
-	return out.Bytes(), nil
+	out = append(append(append(out, "/ID["...), first...), id...)
+	return strconv.AppendInt(append(out, "]/Prev "...), t.file.startXRef, 10), nil
 }
 
 // identity makes the changing half of the file identifier out of what changes.
 func (t *tail) identity() []byte {
 	h := sha256.New()
-	h.Write(t.out.Bytes())
+	h.Write(t.out[:t.contents])
+	h.Write(t.out[t.contents+2*t.reserve:])
 	var n [16]byte
 	binary.BigEndian.PutUint64(n[:], uint64(t.file.size))
 	binary.BigEndian.PutUint64(n[8:], uint64(t.when.UnixNano()))
 	h.Write(n[:])
-	return []byte("<" + hex.EncodeToString(h.Sum(nil)[:16]) + ">")
+	var sum [sha256.Size]byte
+	out := append(make([]byte, 0, 34), '<')
+	return append(hex.AppendEncode(out, h.Sum(sum[:0])[:16]), '>')
 }
 
-// sorted returns the objects of the update by number.
-func (t *tail) sorted() []ref {
-	refs := make([]ref, 0, len(t.offsets))
-	for r := range t.offsets {
-		refs = append(refs, r)
-	}
-	slices.SortFunc(refs, func(a, b ref) int { return int(a.num - b.num) })
-	return refs
-}
-
-// runs splits sorted objects into runs of successive numbers.
-func runs(refs []ref) [][]ref {
-	var out [][]ref
-	for i, r := range refs {
-		if i == 0 || r.num != refs[i-1].num+1 {
-			out = append(out, nil)
+// runs calls do for each run of objects with successive numbers.
+func (t *tail) runs(do func(run []written)) {
+	slices.SortFunc(t.objects, func(a, b written) int { return cmp.Compare(a.ref.num, b.ref.num) })
+	first := 0
+	for i := range t.objects {
+		if i+1 == len(t.objects) || t.objects[i+1].ref.num != t.objects[i].ref.num+1 {
+			do(t.objects[first : i+1])
+			first = i + 1
 		}
-		out[len(out)-1] = append(out[len(out)-1], r)
 	}
-	return out
 }
 
 func (t *tail) xrefTable(trailer []byte) {
-	t.out.WriteString("xref\n")
-	for _, run := range runs(t.sorted()) {
-		fmt.Fprintf(&t.out, "%d %d\n", run[0].num, len(run))
-		for _, r := range run {
-			fmt.Fprintf(&t.out, "%010d %05d n\r\n", t.offsets[r], r.gen)
+	t.out = append(t.out, "xref\n"...)
+	t.runs(func(run []written) {
+		t.out = append(strconv.AppendInt(t.out, run[0].ref.num, 10), ' ')
+		t.out = append(strconv.AppendInt(t.out, int64(len(run)), 10), '\n')
+		for _, w := range run {
+			t.out = append(appendPadded(t.out, w.offset, 10), ' ')
+			t.out = append(appendPadded(t.out, int64(w.ref.gen), 5), " n\r\n"...)
 		}
+	})
+	t.out = append(strconv.AppendInt(append(t.out, "trailer\n<</Size "...), t.next, 10), trailer...)
+	t.out = append(t.out, ">>\n"...)
+}
+
+// appendPadded adds a number in that many digits.
+func appendPadded(b []byte, n int64, digits int) []byte {
+	b = append(b, "0000000000"[:digits]...)
+	for i := len(b) - 1; n > 0; i, n = i-1, n/10 {
+		b[i] = byte('0' + n%10)
 	}
-	fmt.Fprintf(&t.out, "trailer\n<</Size %d%s>>\n", t.next, trailer)
+	return b
 }
 
 func (t *tail) xrefStream(self ref, trailer []byte) {
-	t.offsets[self] = t.file.size + int64(t.out.Len()) - t.file.base
-	var index, data bytes.Buffer
-	for _, run := range runs(t.sorted()) {
-		fmt.Fprintf(&index, "%d %d ", run[0].num, len(run))
-		for _, r := range run {
+	t.objects = append(t.objects, written{self, t.at()})
+	var index, data []byte
+	t.runs(func(run []written) {
+		index = append(strconv.AppendInt(index, run[0].ref.num, 10), ' ')
+		index = append(strconv.AppendInt(index, int64(len(run)), 10), ' ')
+		for _, w := range run {
 			var row [8]byte
-			binary.BigEndian.PutUint64(row[:], uint64(t.offsets[r]))
-			data.WriteByte(1)
-			data.Write(row[3:])
-			data.Write([]byte{byte(r.gen >> 8), byte(r.gen)})
+			binary.BigEndian.PutUint64(row[:], uint64(w.offset))
+			data = append(append(data, 1), row[3:]...)
+			data = binary.BigEndian.AppendUint16(data, w.ref.gen)
 		}
-	}
-	entries := fmt.Sprintf("/Type/XRef/Size %d/W[1 5 2]/Index[%s]%s", t.next, bytes.TrimSpace(index.Bytes()), trailer)
-	t.stream(self, entries, data.Bytes())
+	})
+	entries := fmt.Sprintf("/Type/XRef/Size %d/W[1 5 2]/Index[%s]%s", t.next, index[:len(index)-1], trailer)
+	t.objects = t.objects[:len(t.objects)-1]
+	t.stream(self, entries, data)
 }
 
 // num formats a coordinate.

@@ -31,7 +31,7 @@ type value struct {
 	raw  []byte
 	list []value
 	dict *dict
-	num  int64 // integer value or object number
+	num  int64 // integer value or object number; of a string, the object whose key encrypts it
 	at   int   // offset of raw in the parsed buffer
 	gen  uint16
 	kind kind
@@ -39,9 +39,19 @@ type value struct {
 
 // entry is one key of a dictionary with its value.
 type entry struct {
-	key    string
-	rawKey []byte
-	val    value
+	key []byte // as it stands in the file, with the slash
+	val value
+}
+
+// name returns the decoded key.
+func (e *entry) name() string { return decodeName(e.key) }
+
+// is tells whether the decoded key is name.
+func (e *entry) is(name string) bool {
+	if len(e.key) == len(name)+1 {
+		return string(e.key[1:]) == name
+	}
+	return len(e.key) > len(name) && bytes.IndexByte(e.key, '#') > 0 && e.name() == name
 }
 
 // dict is a dictionary in file order.
@@ -54,8 +64,8 @@ func (d *dict) get(key string) value {
 	if d == nil {
 		return value{}
 	}
-	for _, e := range slices.Backward(d.entries) {
-		if e.key == key {
+	for i := len(d.entries) - 1; i >= 0; i-- {
+		if e := &d.entries[i]; e.is(key) {
 			return e.val
 		}
 	}
@@ -66,10 +76,11 @@ func (d *dict) get(key string) value {
 func (d *dict) repeats() bool {
 	seen := make(map[string]bool, len(d.entries))
 	for _, e := range d.entries {
-		if seen[e.key] {
+		name := e.name()
+		if seen[name] {
 			return true
 		}
-		seen[e.key] = true
+		seen[name] = true
 	}
 	return false
 }
@@ -77,27 +88,27 @@ func (d *dict) repeats() bool {
 // with returns the bytes of the dictionary with some keys set; a nil value removes the key.
 // Everything else is copied as it stands.
 func (d *dict) with(sets ...set) []byte {
-	var out bytes.Buffer
-	out.WriteString("<<")
+	size := 4
 	for _, e := range d.entries {
-		if indexOf(sets, e.key) >= 0 {
-			continue
-		}
-		out.Write(e.rawKey)
-		out.WriteByte(' ')
-		out.Write(e.val.raw)
-		out.WriteByte('\n')
+		size += len(e.key) + len(e.val.raw) + 2
 	}
 	for _, s := range sets {
-		if s.value == nil {
+		size += len(s.key) + len(s.value) + 3
+	}
+	out := append(make([]byte, 0, size), "<<"...)
+	for i := range d.entries {
+		e := &d.entries[i]
+		if slices.ContainsFunc(sets, func(s set) bool { return e.is(s.key) }) {
 			continue
 		}
-		out.WriteString("/" + s.key + " ")
-		out.Write(s.value)
-		out.WriteByte('\n')
+		out = append(append(append(append(out, e.key...), ' '), e.val.raw...), '\n')
 	}
-	out.WriteString(">>")
-	return out.Bytes()
+	for _, s := range sets {
+		if s.value != nil {
+			out = append(append(append(append(append(out, '/'), s.key...), ' '), s.value...), '\n')
+		}
+	}
+	return append(out, ">>"...)
 }
 
 // set is a change to a dictionary.
@@ -106,26 +117,18 @@ type set struct {
 	value []byte
 }
 
-func indexOf(sets []set, key string) int {
-	for i, s := range sets {
-		if s.key == key {
-			return i
-		}
-	}
-	return -1
-}
-
 // ref is the address of an indirect object.
 type ref struct {
 	num int64
 	gen uint16
 }
 
-func (r ref) bytes() []byte {
-	out := strconv.AppendInt(nil, r.num, 10)
-	out = append(out, ' ')
-	out = strconv.AppendInt(out, int64(r.gen), 10)
-	return append(out, " R"...)
+func (r ref) bytes() []byte { return r.append(nil) }
+
+// append adds the reference to b.
+func (r ref) append(b []byte) []byte {
+	b = append(strconv.AppendInt(b, r.num, 10), ' ')
+	return append(strconv.AppendInt(b, int64(r.gen), 10), " R"...)
 }
 
 func (v value) ref() (ref, bool) {
