@@ -47,7 +47,7 @@ func TestPreparingALargeFileNeedsLittleMemory(t *testing.T) {
 		most    uint64 // bytes allocated, all together
 		request pdf.Request
 	}{
-		"few objects":     {stretch(pdftest.Sample(3, "Text"), size), 1 << 20, pdf.Request{Boxes: []pdf.Box{boxOne}, Appearance: stamp.Appearance{Lines: []string{"Anna"}}}},
+		"few objects":     {stretch(pdftest.Sample(3, "Text"), size), 8 << 20, pdf.Request{Boxes: []pdf.Box{boxOne}, Appearance: stamp.Appearance{Lines: []string{"Anna"}}}},
 		"100,000 objects": {stretch(pdftest.ManyObjects(100_000), size), 4 << 20, pdf.Request{}},
 	} {
 		var before, after runtime.MemStats
