@@ -3,6 +3,7 @@ package cms
 import (
 	"bytes"
 	"crypto"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
@@ -20,7 +21,8 @@ const (
 	MaxSize = 4 << 20
 	// MaxTail is the most that may come after the content of a message in a file.
 	MaxTail = 16 << 20
-	// MaxSigners is the largest number of signatures in one message.
+	// MaxSigners is the largest number of signatures in one message. Each costs a hostile message at
+	// most 200 checks of certificates: 100 for the signer and 100 for the time-stamp, where crypto/x509 stops.
 	MaxSigners = 32
 
 	maxCertificates = 256
@@ -214,9 +216,14 @@ func (m *Message) parseCertificates() {
 		if element[0] != tagSequence {
 			continue
 		}
-		if certificate, err := x509.ParseCertificate(element); err == nil {
-			m.parsed = append(m.parsed, certificate)
+		certificate, err := x509.ParseCertificate(element)
+		if err != nil {
+			continue
 		}
+		if key, ok := certificate.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSABits {
+			continue // Following a path through it would take minutes.
+		}
+		m.parsed = append(m.parsed, certificate)
 	}
 }
 
