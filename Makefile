@@ -17,16 +17,18 @@ LDFLAGS     := -s -w -X signbus.dev/pkg/service.Version=$(VERSION)
 GOLANGCI_LINT_VERSION := v2.15.0
 NATS_SERVER_VERSION   := v2.15.2
 NATS_CLI_VERSION      := v0.5.1
+PDFCPU_VERSION        := v0.15.0
 
 TOOLS       := $(CURDIR)/.tools
 TOOLBIN     := $(TOOLS)/bin
 GOLANGCI    := $(TOOLBIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 NATS_SERVER := $(TOOLBIN)/nats-server-$(NATS_SERVER_VERSION)
 NATS_CLI    := $(TOOLBIN)/nats-$(NATS_CLI_VERSION)
+PDFCPU      := $(TOOLBIN)/pdfcpu-$(PDFCPU_VERSION)
 export PATH := $(TOOLBIN):$(PATH)
 
 # Folders with npm packages that the tests use as foreign clients and validators.
-NPM_STAMPS  := $(patsubst %/package-lock.json,%/node_modules/.installed,$(wildcard e2e/js/package-lock.json schemas/*/package-lock.json))
+NPM_STAMPS  := $(patsubst %/package-lock.json,%/node_modules/.installed,$(wildcard e2e/*/package-lock.json schemas/*/package-lock.json))
 
 # Packages whose tests are too slow under the race detector; they run without it.
 NORACE      ?= ^$$
@@ -109,7 +111,7 @@ fuzz: ## Each fuzz target for FUZZTIME (10s)
 ##@ Tools
 
 .PHONY: tools
-tools: packages $(GOLANGCI) $(NATS_SERVER) $(NATS_CLI) $(NPM_STAMPS) ## Install, or name, what tests and lint need
+tools: packages $(GOLANGCI) $(NATS_SERVER) $(NATS_CLI) $(PDFCPU) $(NPM_STAMPS) ## Install, or name, what tests and lint need
 
 .PHONY: packages
 packages:
@@ -133,6 +135,9 @@ $(NATS_SERVER):
 
 $(NATS_CLI):
 	$(call go-tool,github.com/nats-io/natscli/nats@$(NATS_CLI_VERSION),nats)
+
+$(PDFCPU):
+	$(call go-tool,github.com/pdfcpu/pdfcpu/cmd/pdfcpu@$(PDFCPU_VERSION),pdfcpu)
 
 %/node_modules/.installed: %/package.json %/package-lock.json
 	@echo 'installing npm packages in $*'

@@ -7,6 +7,7 @@ cd "$(dirname "$0")"
 # PostgreSQL's server programs are not on PATH in Debian.
 have() {
   case "$1" in
+    /*) [ -e "$1" ] ;;
     initdb) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null ;;
     *) command -v "$1" >/dev/null ;;
   esac

@@ -21,6 +21,7 @@ func TestPins(t *testing.T) {
 	embedded := first(t, "go.mod", `github.com/nats-io/nats-server/v2 (v\S+)`)
 	require.Equal(t, embedded, first(t, "Makefile", `NATS_SERVER_VERSION\s*:= (\S+)`), "the server of the tests and the embedded one")
 	require.Equal(t, embedded, "v"+first(t, "docker-compose.yml", `image: nats:([0-9.]+)-alpine`), "the server of the compose file and the embedded one")
+	require.Equal(t, first(t, "go.mod", `github.com/pdfcpu/pdfcpu (v\S+)`), first(t, "Makefile", `PDFCPU_VERSION\s*:= (\S+)`), "pdfcpu as a library and as a judge of signatures")
 
 	language := first(t, "go.mod", `(?m)^go (\d+\.\d+)`)
 	require.Equal(t, language, first(t, "go.work", `(?m)^go (\d+\.\d+)`))
