@@ -137,7 +137,7 @@ func (f *file) lock(d *dict) (*Lock, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.Fields = append(out.Fields, name.text())
+		out.Fields = append(out.Fields, f.text(name.value))
 	}
 	return out, nil
 }
@@ -211,4 +211,32 @@ func (e *edit) references(signature ref, own *field) ([]byte, error) {
 		return nil, nil
 	}
 	return append(append([]byte("/Reference["), out...), ']'), nil
+}
+
+// The permissions of ISO 32000-2, table 22.
+const (
+	mayModify   = 1 << 3
+	mayAnnotate = 1 << 5
+	mayFill     = 1 << 8
+)
+
+// permitted refuses an update that the permissions of an encrypted file forbid. Who may
+// annotate may also fill forms; new fields and stamps take more.
+func (f *file) permitted(newFields, stamps bool) error {
+	if f.crypt == nil {
+		return nil
+	}
+	p := f.crypt.permissions
+	if f.crypt.revision == 2 {
+		p &^= mayFill // not known yet
+	}
+	switch {
+	case p&(mayAnnotate|mayFill) == 0:
+		return fmt.Errorf("%w: its permissions forbid to sign; have its owner allow to fill in forms", ErrNotPermitted)
+	case newFields && (p&mayAnnotate == 0 || p&mayModify == 0):
+		return fmt.Errorf("%w: its permissions forbid new form fields; use a blank signature field that it has, or have its owner allow changes", ErrNotPermitted)
+	case stamps && p&mayAnnotate == 0:
+		return fmt.Errorf("%w: its permissions forbid annotations; place the signature on one page only", ErrNotPermitted)
+	}
+	return nil
 }
