@@ -11,10 +11,11 @@ type rules struct {
 	// level is what is allowed in the whole document: 0 everything, 1 no change, 2 forms and
 	// signatures, 3 annotations too. Document time-stamps and validation data are always
 	// allowed (ISO 32000-2, table 257).
-	level  int
-	by     string // who says so
-	locks  []Lock // of fields
-	signed int    // number of signatures
+	level   int
+	by      string // who says so
+	locks   []Lock // of fields
+	signed  int    // number of signatures
+	stamped bool   // there are document time-stamps
 }
 
 // restrict takes the stricter of two levels.
@@ -40,7 +41,11 @@ func (f *file) rules(fm *form) (rules, error) {
 		if !ok {
 			continue
 		}
-		out.signed++
+		if sig.dict.get("Type").name() == "DocTimeStamp" {
+			out.stamped = true
+		} else {
+			out.signed++
+		}
 		by := fmt.Sprintf("the signature of field %q locks the document", fl.name)
 		if err := f.transforms(sig, func(method string, parms *dict) error {
 			switch method {
@@ -150,7 +155,7 @@ func (r rules) sign(name string, certify, stamps bool) error {
 		return fmt.Errorf("%w: %s against every change; use a copy without it", ErrNotPermitted, r.by)
 	case r.level == 2 && stamps:
 		return fmt.Errorf("%w: %s against annotations; place the signature on one page only", ErrNotPermitted, r.by)
-	case certify && r.signed > 0:
+	case certify && (r.signed > 0 || r.stamped):
 		return fmt.Errorf("%w: only the first signature of a document can certify it; sign without certifying", ErrNotPermitted)
 	}
 	for _, l := range r.locks {
