@@ -312,7 +312,7 @@ func (c *comparison) timestamp(v value) (bool, error) {
 		return false, err
 	}
 	name, err := c.after.resolve(field.dict.get("T"))
-	if err != nil || c.names[name.text()] || field.dict.get("FT").name() != "Sig" {
+	if err != nil || c.names[c.after.text(name.value)] || field.dict.get("FT").name() != "Sig" {
 		return false, err
 	}
 	signature, ok := field.dict.get("V").ref()
