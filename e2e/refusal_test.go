@@ -87,7 +87,7 @@ var (
 		{"howMany above the actors", onTasks(human(1, "annaU|brunoU", 3, sign)), "return_status_process_definition_error", 422, "howMany"},
 		{"howMany above the members of a role", onTasks(human(1, "1R", 3, sign)), "return_status_process_definition_error", 422, "howMany"},
 		{"not base64", with(func(e object) { e["documents"].([]object)[0]["bytes"] = "%%%%" }), "illegal_argument", 400, "base64"},
-		{"not supported", with(func(e object) { e["trustLevelCode"] = "DIGITAL_P7M" }), "not_supported", 422, "trustLevelCode"},
+		{"not supported", with(func(e object) { e["trustLevelCode"] = "FEA" }), "not_supported", 422, "trustLevelCode"},
 	}
 )
 

@@ -14,6 +14,7 @@ func TestBus(t *testing.T) {
 				{"queue", testQueue},
 				{"REST", testREST},
 				{"courses", testCourses},
+				{"files of any type", testP7M},
 				{"refusals", testRefusals},
 				{"webhooks", testWebhooks},
 				{"command line", testCommandLine},

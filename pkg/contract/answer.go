@@ -230,9 +230,9 @@ type FoundDocument struct {
 	DelayDays int `json:"delayDays"`
 	// LoadingMethod is how the document came: W is a web service.
 	LoadingMethod string `json:"loadingMethod"`
-	// OriginalMimeType is the media type before a conversion.
+	// OriginalMimeType is the media type before a signature was put around the document.
 	OriginalMimeType *string `json:"originalMimeType"`
-	// OriginalDocSize is the size before a conversion.
+	// OriginalDocSize is the size before that.
 	OriginalDocSize *int64 `json:"originalDocSize"`
 	// Converted is true when the document was converted.
 	Converted bool `json:"converted"`

@@ -232,11 +232,11 @@ var lineCodes = []string{"TTL", "ORG", "CMP", "TOC", "OPD", "NAN"}
 
 // Lines returns the three lines of the signature tag before substitution: the text,
 // then the codes of the other two; nil when the confString sets none, so that the
-// provider's own text is used. As chapter 4.1 has it, a code that is unknown or not
+// provider's own text is used, and in a P7M, where nothing shows. As chapter 4.1 has it, a code that is unknown or not
 // admitted for the trust level (DIGITAL_PDF admits codes for approvals and views only)
 // is not taken into account: it becomes NAN, an empty line.
 func (c ActionConf) Lines(trust TrustLevel, action ActionType) []string {
-	if c.Text == "" && c.L1 == "" && c.L2 == "" {
+	if trust.Format() == CAdES || c.Text == "" && c.L1 == "" && c.L2 == "" {
 		return nil
 	}
 	admitted := trust == TrustInternalPDF || trust == TrustFEA ||
@@ -252,12 +252,13 @@ func (c ActionConf) Lines(trust TrustLevel, action ActionType) []string {
 
 // Visibility returns how the action shows, out of its confString and its appearance:
 // visibilityStatus if given; else what `invisible` or compass position -1 means, which
-// is H for a signature and N for an approval or a view; else V.
-func (a ActionDef) Visibility() Visibility {
+// is H for a signature and N for an approval or a view; else V. In a P7M nothing shows,
+// so appearances are not looked at.
+func (a ActionDef) Visibility(trust TrustLevel) Visibility {
 	if v := a.ConfString[keyVisibilityStatus]; v != "" {
 		return Visibility(v)
 	}
-	if !a.Appearance.hidden() {
+	if trust.Format() != CAdES && !a.Appearance.hidden() {
 		return VisibilityVisible
 	}
 	if a.Type == ActionSign {

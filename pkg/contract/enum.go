@@ -9,12 +9,39 @@ const (
 	TrustInternalPDF TrustLevel = "INTERNAL_PDF"
 	// TrustDigitalPDF is a PAdES signature with the signer's certificate.
 	TrustDigitalPDF TrustLevel = "DIGITAL_PDF"
-	// TrustDigitalP7M is a CAdES signature around the document; not built.
+	// TrustDigitalP7M is a CAdES signature around the document, whatever its type.
 	TrustDigitalP7M TrustLevel = "DIGITAL_P7M"
 	// TrustFEA is one closing signature by the system; not built.
 	TrustFEA TrustLevel = "FEA"
 	// TrustGraphoFEA is a graphometric signature; not built.
 	TrustGraphoFEA TrustLevel = "GRAPHO_FEA"
+)
+
+// Format is the form of a signature.
+type Format string
+
+// The formats.
+const (
+	// PAdES is a signature inside a PDF.
+	PAdES Format = "PAdES"
+	// CAdES is a signature around a file of any type.
+	CAdES Format = "CAdES"
+)
+
+// Format is the form of the signatures that the trust level asks for.
+func (t TrustLevel) Format() Format {
+	if t == TrustDigitalP7M {
+		return CAdES
+	}
+	return PAdES
+}
+
+// The media types that the bus tells apart; any other is content that it does not look into.
+const (
+	// MimePDF is a PDF.
+	MimePDF = "application/pdf"
+	// MimeP7M is a signed message with its content inside (RFC 8551, 3.2).
+	MimeP7M = "application/pkcs7-mime"
 )
 
 // SendingMode says whether an envelope starts at once (chapter 4.1).

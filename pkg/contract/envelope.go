@@ -114,7 +114,7 @@ type Document struct {
 	ExternalID string `json:"externalId"`
 	// Title is shown to the signers. Mandatory (4.1).
 	Title string `json:"title"`
-	// MimeType is application/pdf. Mandatory (4.1).
+	// MimeType is application/pdf, or anything with DIGITAL_P7M. Mandatory (4.1).
 	MimeType string `json:"mimeType"`
 	// OriginalFname is the file name with its extension. Mandatory (4.1).
 	OriginalFname string `json:"originalFname"`

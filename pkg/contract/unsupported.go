@@ -24,8 +24,8 @@ func unsupportedEnvelope(e Envelope) []*Error {
 	const path = "envelope"
 	var r refusals
 	switch e.TrustLevelCode {
-	case TrustDigitalP7M, TrustFEA, TrustGraphoFEA:
-		r.when(true, path+".trustLevelCode", "supported trust levels are INTERNAL_PDF and DIGITAL_PDF")
+	case TrustFEA, TrustGraphoFEA:
+		r.when(true, path+".trustLevelCode", "supported trust levels are INTERNAL_PDF, DIGITAL_PDF and DIGITAL_P7M")
 	}
 	r.when(e.ExpirationFirstReminder != 0, path+".expirationFirstReminder", "reminders are not supported yet")
 	r.when(e.ExpirationFollowingReminder != 0, path+".expirationFollowingReminder", "reminders are not supported yet")
@@ -35,7 +35,7 @@ func unsupportedEnvelope(e Envelope) []*Error {
 	r.when(e.CommonMessage != nil && len(e.CommonMessage.UserMessages) > 0,
 		path+".commonMessage.userMessages", "messages to single users are not supported yet")
 	for i, d := range e.Documents {
-		unsupportedDocument(&r, d, index(path+".documents", i))
+		unsupportedDocument(&r, d, e.TrustLevelCode, index(path+".documents", i))
 	}
 	if p := e.ProcDef; p != nil {
 		r.when(p.Code != "", path+".procDef.code", "policies are not supported yet; list the tasks")
@@ -48,9 +48,9 @@ func unsupportedEnvelope(e Envelope) []*Error {
 	return r.list
 }
 
-func unsupportedDocument(r *refusals, d Document, path string) {
-	r.when(d.MimeType != "" && !strings.EqualFold(d.MimeType, "application/pdf"),
-		path+".mimeType", "only application/pdf is supported")
+func unsupportedDocument(r *refusals, d Document, trust TrustLevel, path string) {
+	r.when(d.MimeType != "" && !strings.EqualFold(d.MimeType, MimePDF) && trust != TrustDigitalP7M,
+		path+".mimeType", "only application/pdf is supported, except with trust level DIGITAL_P7M")
 	r.when(d.URI != "" && !strings.HasPrefix(d.URI, blobScheme),
 		path+".uri", "only the blob: uri of an uploaded document is supported")
 	r.when(d.OOXMLSignStrategy != "", path+".ooxmlSignStrategy", "office documents are not supported yet")

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"encoding/base64"
+	"mime"
 	"net/url"
 	"strings"
 	"unicode"
@@ -11,6 +12,7 @@ import (
 const (
 	maxExternalID = 255
 	maxSystem     = 64
+	maxMimeType   = 255
 	// maxMoment is the end of the year 9999, the last that RFC 3339 can write.
 	maxMoment = 253402300799999
 )
@@ -164,6 +166,15 @@ func checkText(s, path string, problems *problemList) {
 	}
 }
 
+// checkMimeType admits a media type of RFC 9110, 8.3.1, with parameters or without.
+func checkMimeType(s, path string, problems *problemList) {
+	if strings.TrimSpace(s) == "" {
+		problems.add(illegal(path, "is missing"))
+	} else if kind, _, err := mime.ParseMediaType(s); err != nil || !strings.Contains(kind, "/") || len(s) > maxMimeType {
+		problems.add(illegal(path, "must be a media type, such as application/pdf"))
+	}
+}
+
 // checkOneOf accepts a value of the list.
 func checkOneOf[T ~string](value T, path string, problems *problemList, allowed ...T) {
 	if value == "" {
@@ -227,7 +238,7 @@ func (e Envelope) validateDocuments(problems *problemList) map[string]bool {
 		if hasControl(d.OriginalFname) {
 			problems.add(illegal(at+".originalFname", "must not contain control characters"))
 		}
-		checkText(d.MimeType, at+".mimeType", problems)
+		checkMimeType(d.MimeType, at+".mimeType", problems)
 		if d.OOXMLSignStrategy != "" {
 			checkOneOf(d.OOXMLSignStrategy, at+".ooxmlSignStrategy", problems, "OXP", "OXX")
 		}

@@ -15,7 +15,7 @@ func (e Envelope) validateProcess(documents map[string]bool, problems *problemLi
 		problems.add(badProcess(path+".tasks", "must have at least one task; only a draft (sendingMode DRF) may lack tasks"))
 	}
 	for i, t := range e.ProcDef.Tasks {
-		t.validate(index(path+".tasks", i), documents, problems)
+		t.validate(index(path+".tasks", i), e.TrustLevelCode, documents, problems)
 		e.validateCertification(i, index(path+".tasks", i), problems)
 	}
 	for i, u := range e.ProcDef.NewUsers {
@@ -42,7 +42,7 @@ func (e Envelope) validateCertification(number int, path string, problems *probl
 	}
 	signatures := map[string]int{}
 	for _, a := range task.ActionDefs {
-		if _, known := signatures[a.DocExternalID]; known || a.Visibility() == VisibilityNone {
+		if _, known := signatures[a.DocExternalID]; known || a.Visibility(e.TrustLevelCode) == VisibilityNone {
 			continue
 		}
 		signatures[a.DocExternalID] = 0
@@ -56,7 +56,7 @@ func (e Envelope) validateCertification(number int, path string, problems *probl
 	}
 	for i, other := range e.ProcDef.Tasks {
 		for _, a := range other.ActionDefs {
-			if _, ok := signatures[a.DocExternalID]; !ok || a.Visibility() == VisibilityNone {
+			if _, ok := signatures[a.DocExternalID]; !ok || a.Visibility(e.TrustLevelCode) == VisibilityNone {
 				continue
 			}
 			signatures[a.DocExternalID]++
@@ -83,7 +83,7 @@ func (u NewUser) validate(path string, problems *problemList) {
 	}
 }
 
-func (t Task) validate(path string, documents map[string]bool, problems *problemList) {
+func (t Task) validate(path string, trust TrustLevel, documents map[string]bool, problems *problemList) {
 	checkOneOf(t.Type, path+".type", problems, TaskHuman, TaskAutomatic)
 	checkOneOf(t.Action, path+".action", problems, TaskWork, TaskAutoSign, TaskSeal, TaskRegister, TaskSendMail)
 	t.validateKind(path, problems)
@@ -99,7 +99,7 @@ func (t Task) validate(path string, documents map[string]bool, problems *problem
 		problems.add(badProcess(path+".actionDefs", "must have at least one action"))
 	}
 	for i, a := range t.ActionDefs {
-		a.validate(index(path+".actionDefs", i), t, documents, problems)
+		a.validate(index(path+".actionDefs", i), t, trust, documents, problems)
 	}
 }
 
@@ -143,7 +143,7 @@ func (t Task) validateActors(path string, problems *problemList) {
 	}
 }
 
-func (a ActionDef) validate(path string, t Task, documents map[string]bool, problems *problemList) {
+func (a ActionDef) validate(path string, t Task, trust TrustLevel, documents map[string]bool, problems *problemList) {
 	checkID(a.DocExternalID, path+".docExternalId", problems)
 	if a.DocExternalID != "" && !documents[a.DocExternalID] {
 		problems.add(badProcess(path+".docExternalId", "is not the externalId of a document of this envelope"))
@@ -162,13 +162,14 @@ func (a ActionDef) validate(path string, t Task, documents map[string]bool, prob
 		problems.add(illegal(path+".confString."+keyActionInTCF, "must be left out in an automatic task, which needs no confirmation"))
 	}
 	if len(problems.list)+problems.more == before {
-		a.validateVisibility(conf, path, problems)
+		a.validateVisibility(conf, trust, path, problems)
 	}
 }
 
 // validateVisibility checks that the action's visibility fits its type, and that what
-// shows has exactly one place.
-func (a ActionDef) validateVisibility(conf ActionConf, path string, problems *problemList) {
+// shows has exactly one place. In a P7M nothing shows; a place on a page, which the
+// published model demands, is checked and not looked at.
+func (a ActionDef) validateVisibility(conf ActionConf, trust TrustLevel, path string, problems *problemList) {
 	at := path + ".confString." + keyVisibilityStatus
 	approval := a.Type == ActionApprove || a.Type == ActionView
 	switch {
@@ -176,17 +177,22 @@ func (a ActionDef) validateVisibility(conf ActionConf, path string, problems *pr
 		problems.add(illegal(at, "must be V or N for an approval or a view; H is for signatures"))
 	case conf.Visibility == VisibilityNone && a.Type == ActionSign:
 		problems.add(illegal(at, "must be V or H for a signature; N is for approvals and views"))
+	case conf.Visibility == VisibilityVisible && trust.Format() == CAdES:
+		problems.add(illegal(at, "must be H for a signature and N for an approval or a view: nothing shows in a P7M"))
+		return
+	case trust.Format() == CAdES && a.Appearance != nil && a.Appearance.BlankSignatureFieldName != "":
+		problems.add(illegal(path+".appearance.blankSignatureFieldName", "names a field of a PDF; leave it out with DIGITAL_P7M"))
 	case conf.Visibility == VisibilityVisible && a.Appearance.hidden():
 		problems.add(illegal(at, "is V but the appearance is invisible; make them agree"))
 		return // the appearance could only be told a second time to place the action
 	}
-	a.validateAppearance(path+".appearance", problems)
+	a.validateAppearance(trust, path+".appearance", problems)
 }
 
-func (a ActionDef) validateAppearance(path string, problems *problemList) {
+func (a ActionDef) validateAppearance(trust TrustLevel, path string, problems *problemList) {
 	ap := a.Appearance
 	if ap == nil {
-		if a.Visibility() == VisibilityVisible && a.Type != ActionPrivateDoc && a.Type != ActionProtocol {
+		if a.Visibility(trust) == VisibilityVisible && a.Type != ActionPrivateDoc && a.Type != ActionProtocol {
 			problems.add(illegal(path, "is missing; say where the action shows, or that it is invisible"))
 		}
 		return
@@ -203,7 +209,7 @@ func (a ActionDef) validateAppearance(path string, problems *problemList) {
 	switch {
 	case ways > 1:
 		problems.add(illegal(path, "must place the action in one way only"))
-	case ways == 0 && a.Visibility() == VisibilityVisible:
+	case ways == 0 && a.Visibility(trust) == VisibilityVisible:
 		problems.add(illegal(path, "must place the action: by compassAppearance, coordAppearance or blankSignatureFieldName"))
 	}
 	if c := ap.CompassAppearance; c != nil {

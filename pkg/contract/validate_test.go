@@ -134,7 +134,6 @@ func TestValidateRefusesWhatIsNotBuilt(t *testing.T) {
 	action := func(typ string) func(obj) { return set("type", typ) }
 	check(t, map[string]refusal{
 		"copy":             {"", set("addUsersInCC", list{obj{"externalId": "anna"}}), code, "addUsersInCC"},
-		"P7M":              {env, set("trustLevelCode", "DIGITAL_P7M"), code, "envelope.trustLevelCode"},
 		"FEA":              {env, set("trustLevelCode", "FEA"), code, "envelope.trustLevelCode"},
 		"GRAPHO_FEA":       {env, set("trustLevelCode", "GRAPHO_FEA"), code, "envelope.trustLevelCode"},
 		"first reminder":   {env, set("expirationFirstReminder", 6), code, "envelope.expirationFirstReminder"},
@@ -243,8 +242,19 @@ func TestVisibility(t *testing.T) {
 		{contract.ActionDef{Type: "V", Appearance: nowhere}, "N"},
 		{contract.ActionDef{Type: "V", ConfString: contract.ConfString{"visibilityStatus": "N"}}, "N"},
 	} {
-		require.Equal(t, c.want, c.action.Visibility())
+		require.Equal(t, c.want, c.action.Visibility(contract.TrustDigitalPDF))
 	}
+}
+
+func TestNothingShowsInAP7M(t *testing.T) {
+	t.Parallel()
+	place := &contract.Appearance{CompassAppearance: &contract.CompassAppearance{Page: 1, Position: 9}}
+	for kind, want := range map[contract.ActionType]contract.Visibility{"S": "H", "A": "N", "V": "N"} {
+		require.Equal(t, want, contract.ActionDef{Type: kind, Appearance: place}.Visibility(contract.TrustDigitalP7M))
+	}
+	require.Nil(t, contract.ActionConf{Text: "Signed by #nnss#"}.Lines(contract.TrustDigitalP7M, contract.ActionSign))
+	require.Equal(t, contract.CAdES, contract.TrustDigitalP7M.Format())
+	require.Equal(t, contract.PAdES, contract.TrustInternalPDF.Format())
 }
 
 func TestLines(t *testing.T) {

@@ -121,7 +121,7 @@ func (f *file) security() (Security, error) {
 		if err != nil {
 			return Security{}, err
 		}
-		v.Time = parseTime(f.text(when.value))
+		v.Time = parseTime(when.text())
 		out.VRI[strings.ToUpper(entry.name())] = v
 	}
 	return out, nil
@@ -182,9 +182,6 @@ func (e *edit) secure(s Security) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	if err := e.file.permitted(false, false); err != nil {
-		return err
-	}
 	dss, err := e.file.resolve(e.form.catalog.dict.get("DSS"))
 	if err != nil {
 		return err
@@ -218,7 +215,11 @@ func (e *edit) secure(s Security) error {
 		}
 	default:
 		r := e.tail.allocate()
-		e.tail.object(r, e.file.with(dss.dict, sets...))
+		old := dss.dict
+		if old == nil {
+			old = &dict{}
+		}
+		e.tail.object(r, old.with(sets...))
 		e.set(e.form.catalog, set{"DSS", r.bytes()})
 	}
 	return e.extension()
@@ -302,19 +303,25 @@ func (w *securityWriter) vri(dss object, keys []string, entries map[string]VRI, 
 		if !v.Time.IsZero() {
 			own = append(own, set{"TU", []byte("(" + pdfTime(v.Time) + ")")})
 		}
+		d := old.dict
+		if d == nil {
+			d = &dict{}
+		}
 		r := old.ref
 		if r.num == 0 {
 			r = w.tail.allocate()
 			added = append(added, set{key, r.bytes()})
 		}
-		w.tail.object(r, w.file.with(old.dict, own...))
+		w.tail.object(r, d.with(own...))
 	}
 	switch {
 	case len(added) == 0:
 	case vri.kind == kindDict && vri.ref.num != 0:
 		w.set(vri, added...)
+	case vri.kind == kindDict:
+		*sets = append(*sets, set{"VRI", vri.dict.with(added...)})
 	default:
-		*sets = append(*sets, set{"VRI", w.file.with(vri.dict, added...)})
+		*sets = append(*sets, set{"VRI", (&dict{}).with(added...)})
 	}
 	return nil
 }

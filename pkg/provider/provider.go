@@ -15,31 +15,12 @@ import (
 	"signbus.dev/pkg/contract"
 )
 
-// Format is the form of a signature.
-type Format string
-
-// The formats.
-const (
-	// PAdES is a signature inside a PDF.
-	PAdES Format = "PAdES"
-	// CAdES is a signature around a file of any kind.
-	CAdES Format = "CAdES"
-)
-
-// formatOf is the format that a trust level asks for.
-func formatOf(trust contract.TrustLevel) Format {
-	if trust == contract.TrustDigitalP7M {
-		return CAdES
-	}
-	return PAdES
-}
-
 // Capabilities is what a provider declares about itself. What is not listed it cannot do.
 type Capabilities struct {
 	// Name is how a task names the provider.
 	Name string
 	// Levels are the signature formats, each with its baseline levels, such as B-T.
-	Levels map[Format][]string
+	Levels map[contract.Format][]string
 	// TrustLevels are those of the envelopes that it can work on.
 	TrustLevels []contract.TrustLevel
 	// ActionTypes is what people can do with it.
@@ -60,9 +41,12 @@ const SignatureBookName = "signature-book"
 // SignatureBook returns what the provider of the bus itself can do.
 func SignatureBook() Capabilities {
 	return Capabilities{
-		Name:          SignatureBookName,
-		Levels:        map[Format][]string{PAdES: {contract.LevelBB, contract.LevelBT}},
-		TrustLevels:   []contract.TrustLevel{contract.TrustInternalPDF, contract.TrustDigitalPDF},
+		Name: SignatureBookName,
+		Levels: map[contract.Format][]string{
+			contract.PAdES: {contract.LevelBB, contract.LevelBT},
+			contract.CAdES: {contract.LevelBB, contract.LevelBT},
+		},
+		TrustLevels:   []contract.TrustLevel{contract.TrustInternalPDF, contract.TrustDigitalPDF, contract.TrustDigitalP7M},
 		ActionTypes:   []contract.ActionType{contract.ActionSign, contract.ActionApprove, contract.ActionView},
 		CertTypes:     []contract.CertType{contract.CertInternal, contract.CertRemote},
 		Automatic:     true,
@@ -79,7 +63,7 @@ const DefaultLevel = contract.LevelBT
 // the task that the provider cannot do, nil when it can do all. path is where the task
 // stands in the request; level is the signature level that was chosen for it.
 func (c Capabilities) Check(path string, trust contract.TrustLevel, level string, task contract.Task) error {
-	format := formatOf(trust)
+	format := trust.Format()
 	switch {
 	case !slices.Contains(c.TrustLevels, trust):
 		return c.cannot("envelope.trustLevelCode", "works on envelopes of trust level %s", list(c.TrustLevels))

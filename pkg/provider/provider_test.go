@@ -41,7 +41,7 @@ func TestCheckSaysWhatIsMissing(t *testing.T) {
 	nothingAlone := provider.SignatureBook()
 	nothingAlone.Automatic, nothingAlone.Seal = false, false
 	cades := provider.SignatureBook()
-	cades.Levels = map[provider.Format][]string{provider.CAdES: contract.Levels()}
+	cades.Levels = map[contract.Format][]string{contract.CAdES: contract.Levels()}
 	for name, c := range map[string]struct {
 		provider provider.Capabilities
 		trust    contract.TrustLevel
@@ -51,7 +51,7 @@ func TestCheckSaysWhatIsMissing(t *testing.T) {
 	}{
 		"trust level": {
 			provider.SignatureBook(), contract.TrustFEA, contract.LevelBT, task(nil),
-			"envelope.trustLevelCode: the provider signature-book works on envelopes of trust level INTERNAL_PDF or DIGITAL_PDF",
+			"envelope.trustLevelCode: the provider signature-book works on envelopes of trust level INTERNAL_PDF, DIGITAL_PDF or DIGITAL_P7M",
 		},
 		"format": {
 			cades, contract.TrustInternalPDF, contract.LevelBT, task(nil),

@@ -105,7 +105,7 @@ func (r *resolution) secretary() handover.Actor {
 
 func (r *resolution) task(i int, task contract.Task) handover.Task {
 	path := taskPath(i)
-	out := handover.Task{Order: task.Order, HowMany: task.HowMany, Kind: kindOf(task), SignatureLevel: r.settings.level}
+	out := handover.Task{Order: task.Order, HowMany: task.HowMany, Kind: kindOf(task), SignatureLevel: r.settings.level, Format: r.prepared.Envelope.TrustLevelCode.Format()}
 	if out.Kind == "" {
 		r.problem(contract.CodeNotSupported, path+".action", "tasks are of type T with action WRK, or of type A with action ASI or SEA")
 		return out
@@ -224,7 +224,7 @@ func (r *resolution) action(path string, a contract.ActionDef, placement handove
 	if err != nil {
 		r.problem(contract.CodeOf(err), path+".confString", "%s", contract.Sentence(err))
 	}
-	visibility := a.Visibility()
+	visibility := a.Visibility(r.prepared.Envelope.TrustLevelCode)
 	switch {
 	case visibility == contract.VisibilityHidden && a.Type != contract.ActionSign:
 		r.problem(contract.CodeIllegalArgument, path+".confString.visibilityStatus", "must be V or N for an approval or a view; H is for signatures")

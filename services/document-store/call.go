@@ -39,7 +39,8 @@ func (s *Service) verbs() map[string]bus.Verb {
 // Documents lists the documents of an envelope. It returns a [contract.Error] with the
 // code envelope_not_found when the customer has no such envelope.
 func (s *Service) Documents(ctx context.Context, r Documents) (Versions, error) {
-	rows, err := s.DB.Query(ctx, `SELECT d.external_id, d.title, d.mime_type, d.file_name, d.place,
+	rows, err := s.DB.Query(ctx, `SELECT d.external_id, d.title,
+			COALESCE(NULLIF(v.mime_type, ''), d.mime_type), COALESCE(NULLIF(v.file_name, ''), d.file_name), d.place,
 			v.version, v.sha256, v.size, v.pages, v.signatures, v.made_at
 		FROM document_documents d JOIN document_versions v ON v.envelope_id = d.envelope_id AND v.external_id = d.external_id
 		WHERE d.customer = $1 AND d.envelope_id = $2 ORDER BY d.place, v.version`, r.Customer, r.EnvelopeID)

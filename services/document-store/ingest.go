@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
 	"slices"
 	"strings"
 
@@ -13,6 +14,8 @@ import (
 	"signbus.dev/pkg/contract"
 	"signbus.dev/pkg/contract/handover"
 	"signbus.dev/pkg/pdf"
+	"signbus.dev/pkg/sign/cades"
+	"signbus.dev/pkg/sign/cms"
 	"signbus.dev/pkg/store"
 	"signbus.dev/pkg/subjects"
 )
@@ -42,7 +45,7 @@ func (s *Service) prepareIngest(ctx context.Context, m *bus.Incoming) (any, erro
 		document := in.Envelope.Documents[i]
 		err := checkTexts(i, document)
 		if err == nil {
-			infos[document.ExternalID], err = s.inspect(ctx, in, i)
+			infos[document.ExternalID], err = s.read(ctx, in, i)
 		}
 		if len(contract.Problems(err)) > 0 { // one bad document is enough: the others cost time too
 			result.refusal = err
@@ -74,9 +77,9 @@ func checkTexts(i int, d contract.Document) error {
 	return nil
 }
 
-// inspect reads one document. An error without a mark, such as that of a blob which is
+// read reads one document. An error without a mark, such as that of a blob which is
 // not there (yet), is tried a few times.
-func (s *Service) inspect(ctx context.Context, in handover.Ingest, i int) (*pdf.Info, error) {
+func (s *Service) read(ctx context.Context, in handover.Ingest, i int) (*pdf.Info, error) {
 	select {
 	case s.inspecting <- struct{}{}:
 		defer func() { <-s.inspecting }()
@@ -97,7 +100,7 @@ func (s *Service) inspect(ctx context.Context, in handover.Ingest, i int) (*pdf.
 	if r.Size() != b.Size {
 		return nil, bus.Reject(errDamaged)
 	}
-	info, err := pdf.Inspect(ctx, r, r.Size(), s.Limits)
+	info, err := s.inspect(ctx, r, in.Envelope, in.Envelope.Documents[i])
 	if err == nil {
 		return info, nil
 	}
@@ -110,9 +113,26 @@ func (s *Service) inspect(ctx context.Context, in handover.Ingest, i int) (*pdf.
 	}
 }
 
+// inspect finds out what a file is. Where the signature goes around the file it may be
+// anything and is not looked into, except that a signed message tells its signatures.
+func (s *Service) inspect(ctx context.Context, r blob.Reader, e contract.Envelope, d contract.Document) (*pdf.Info, error) {
+	if e.TrustLevelCode.Format() == contract.PAdES {
+		return pdf.Inspect(ctx, r, r.Size(), s.Limits)
+	}
+	if kind, _, err := mime.ParseMediaType(d.MimeType); err != nil || kind != contract.MimeP7M {
+		return &pdf.Info{}, nil //nolint:nilerr // whatever it is called, it is content
+	}
+	message, err := cades.Open(cades.Source{ReaderAt: r, Size: r.Size()}, cades.Source{})
+	if err != nil {
+		return nil, err
+	}
+	return &pdf.Info{Signatures: message.Signers()}, nil
+}
+
 // fileProblems are the refusals of a file; any other error of an inspection comes from
 // reading the bytes and passes.
 var fileProblems = []error{
+	cms.ErrMalformed, cms.ErrUnsupported, cades.ErrContent,
 	pdf.ErrNotPDF, pdf.ErrTruncated, pdf.ErrEncrypted, pdf.ErrTooLarge, pdf.ErrTooComplex, pdf.ErrNoPages, pdf.ErrBroken,
 }
 
@@ -167,9 +187,9 @@ func (s *Service) keep(ctx context.Context, tx *store.Tx, p handover.Prepared) e
 
 // insertVersion returns 0 when there is a version of that number already.
 func insertVersion(ctx context.Context, tx *store.Tx, envelope string, d handover.Document, madeAt int64) (int64, error) {
-	return tx.Exec(ctx, `INSERT INTO document_versions (envelope_id, external_id, version, sha256, size, pages, signatures, made_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (envelope_id, external_id, version) DO NOTHING`,
-		envelope, d.ExternalID, d.Version, d.SHA256, d.Size, d.Pages, d.Signatures, madeAt)
+	return tx.Exec(ctx, `INSERT INTO document_versions (envelope_id, external_id, version, sha256, size, pages, signatures, mime_type, file_name, made_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (envelope_id, external_id, version) DO NOTHING`,
+		envelope, d.ExternalID, d.Version, d.SHA256, d.Size, d.Pages, d.Signatures, d.MimeType, d.FileName, madeAt)
 }
 
 // giveUpIngest tells the caller that the bus itself could not go on.

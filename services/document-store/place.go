@@ -29,8 +29,8 @@ func place(envelope contract.Envelope, infos map[string]*pdf.Info, maxPlaces int
 	if envelope.ProcDef == nil {
 		return plan{}, nil
 	}
-	tasks := envelope.ProcDef.Tasks
-	p := placer{infos: infos, left: maxPlaces, used: map[fieldKey]bool{}, certified: map[string]contract.Certification{}}
+	tasks, trust := envelope.ProcDef.Tasks, envelope.TrustLevelCode
+	p := placer{trust: trust, infos: infos, left: maxPlaces, used: map[fieldKey]bool{}, certified: map[string]contract.Certification{}}
 	all := make([][]handover.Placement, len(tasks))
 	for _, i := range byOrder(tasks) {
 		task := tasks[i]
@@ -68,7 +68,7 @@ func (p *placer) newFields(tasks []contract.Task, all [][]handover.Placement) ma
 	last := map[string]int{}
 	for _, i := range byOrder(tasks) {
 		for j, action := range tasks[i].ActionDefs {
-			if all[i][j].Field != "" || action.Visibility() == contract.VisibilityNone {
+			if all[i][j].Field != "" || !p.fills(action) {
 				continue
 			}
 			id := action.DocExternalID
@@ -169,6 +169,7 @@ func nextName(info *pdf.Info, n int) (int, string) {
 type fieldKey struct{ document, field string }
 
 type placer struct {
+	trust contract.TrustLevel
 	infos map[string]*pdf.Info
 	// left is how many places may still be given out.
 	left int
@@ -194,10 +195,10 @@ func (p *placer) action(task contract.Task, a contract.ActionDef) handover.Place
 		p.problem(contract.CodeProcessDefinitionError, ".docExternalId", "is not the externalId of a document of this envelope")
 		return handover.Placement{}
 	}
-	visibility := a.Visibility()
-	if visibility == contract.VisibilityNone {
-		return handover.Placement{} // the PDF is not changed
+	if !p.fills(a) {
+		return handover.Placement{} // no PDF is changed
 	}
+	visibility := a.Visibility(p.trust)
 	var out handover.Placement
 	switch ap := a.Appearance; {
 	case ap != nil && ap.BlankSignatureFieldName != "":
@@ -280,6 +281,11 @@ func shift(from, to, size float64, n int) float64 {
 		return -by
 	}
 	return 0
+}
+
+// fills reports whether the action goes into a field of a PDF.
+func (p *placer) fills(a contract.ActionDef) bool {
+	return p.trust.Format() == contract.PAdES && a.Visibility(p.trust) != contract.VisibilityNone
 }
 
 // boxes gives one box for each page that the page number stands for.

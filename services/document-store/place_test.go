@@ -125,7 +125,7 @@ func TestPlace(t *testing.T) {
 			t.Parallel()
 			got, err := place(envelope(1, c.action), map[string]*pdf.Info{"d": c.info}, 100)
 			require.NoError(t, err)
-			if c.want.Field == "" && c.action.Visibility() != contract.VisibilityNone {
+			if c.want.Field == "" && c.action.Visibility(contract.TrustDigitalPDF) != contract.VisibilityNone {
 				c.want.Field = "Signature1"
 				field := handover.Field{Name: "Signature1"}
 				if len(c.want.Boxes) > 0 {

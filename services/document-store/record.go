@@ -39,6 +39,7 @@ func (s *Service) version(ctx context.Context, tx *store.Tx, data []byte) error 
 	d := handover.Document{
 		ExternalID: v.Document.DocExternalID, Version: v.Version,
 		SHA256: v.Document.SHA256, Size: v.Document.Size, Signatures: v.Document.Signatures,
+		MimeType: v.Document.MimeType, FileName: v.Document.FileName,
 	}
 	// A signature adds no page, so every version has those of the first.
 	err := tx.QueryRow(ctx, `SELECT v.pages FROM document_documents d

@@ -62,11 +62,15 @@ func found(e *envelope, request contract.Envelope, now time.Time) contract.Found
 func foundDocuments(state process.State, created contract.Millis) []contract.FoundDocument {
 	documents := make([]contract.FoundDocument, 0, len(state.Documents))
 	for _, d := range state.Documents {
-		documents = append(documents, contract.FoundDocument{
+		found := contract.FoundDocument{
 			Size: d.Size, Title: d.Title, CreatedAt: created, DocStatus: docNew, NPages: d.Pages, MimeType: d.MimeType,
 			OriginalFname: d.FileName, DocType: contract.DocTypeDocument, ExternalID: d.ExternalID,
 			LoadingMethod: docLoadedUnknown, SrvVer: appVersion, TblVer: appVersion, DocOrder: d.Order, CloudService: contract.CloudLocal,
-		})
+		}
+		if c := d.Content; c != nil {
+			found.OriginalMimeType, found.OriginalDocSize = &c.MimeType, &c.Size
+		}
+		documents = append(documents, found)
 	}
 	return documents
 }

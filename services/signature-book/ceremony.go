@@ -38,9 +38,15 @@ func view(s *session) pages.View {
 		Name: fullName(job.Actor), Language: job.Actor.Language, MailHint: maskMail(job.Actor.Email),
 	}
 	for _, d := range s.documents() {
-		document := pages.Document{Title: d.Title, FileName: d.FileName, Pages: d.Pages, Size: d.Size}
+		document := pages.Document{
+			Title: d.Title, FileName: d.FileName, MimeType: d.MimeType, SHA256: d.SHA256, Pages: d.Pages, Size: d.Size,
+			Around: job.Format == contract.CAdES,
+		}
+		if c := d.Content; c != nil {
+			document.FileName, document.MimeType, document.SHA256, document.Size = c.FileName, c.MimeType, c.SHA256, c.Size
+		}
 		if document.Title == "" {
-			document.Title = d.FileName
+			document.Title = document.FileName
 		}
 		for _, a := range s.actionsOn(d.ExternalID) {
 			document.Actions = append(document.Actions, pages.Action{
@@ -242,13 +248,22 @@ func (c *ceremony) Document(ctx context.Context, token string, n int) (pages.Fil
 	if s.Status == pages.Closed || n < 1 || n > len(documents) {
 		return pages.File{}, pages.ErrWrongStatus
 	}
-	d := documents[n-1]
-	content, err := c.Blobs.Open(ctx, blob.Scope{Customer: s.Customer, ID: s.EnvelopeID}, d.SHA256)
+	file := readable(s.Status, documents[n-1])
+	file.Content, err = c.Blobs.Open(ctx, blob.Scope{Customer: s.Customer, ID: s.EnvelopeID}, file.Tag)
 	if errors.Is(err, blob.ErrNotFound) {
 		return pages.File{}, pages.ErrDocumentGone
 	}
 	if err != nil {
 		return pages.File{}, err
 	}
-	return pages.File{Content: content, Name: d.FileName, Tag: d.SHA256}, nil
+	return file, nil
+}
+
+// readable is what a document is to its reader: what is inside of the signatures around it
+// until he has signed, and then the signed file.
+func readable(status pages.Status, d handover.Document) pages.File {
+	if c := d.Content; c != nil && status != pages.Signed {
+		return pages.File{Name: c.FileName, MimeType: c.MimeType, Tag: c.SHA256}
+	}
+	return pages.File{Name: d.FileName, MimeType: d.MimeType, Tag: d.SHA256}
 }

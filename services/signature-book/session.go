@@ -152,8 +152,7 @@ func (s *session) setVersions(signed []handover.SignedDocument) {
 	for _, v := range signed {
 		for i := range s.Job.Documents {
 			if d := &s.Job.Documents[i]; d.ExternalID == v.DocExternalID {
-				d.Version++
-				d.SHA256, d.Size, d.Signatures = v.SHA256, v.Size, v.Signatures
+				d.Renew(v)
 			}
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/pdf/stamp"
 	"signbus.dev/pkg/pki"
+	"signbus.dev/pkg/sign/cms"
 	"signbus.dev/pkg/sign/pades"
 	"signbus.dev/pkg/sign/tsp"
 	"signbus.dev/pkg/store"
@@ -68,6 +69,9 @@ var refusals = []struct {
 	{errNoConsent, contract.CodeAccessDenied, "the actor has not confirmed that he agrees"},
 	{errNoTimestamp, contract.CodeNotSupported, "there is no time-stamp authority for level B-T; use B-B"},
 	{errLevel, contract.CodeNotSupported, "the signature level is not built; use B-B or B-T"},
+	{cms.ErrMalformed, contract.CodeBadDocFormat, "the document is called a signed message and is none"},
+	{cms.ErrDigestMismatch, contract.CodeBadDocFormat, "an earlier signature of the document does not fit its content"},
+	{cms.ErrUnsupported, contract.CodeBadDocFormat, "the document is a signed message that no signature can be added to"},
 	{errUnknownDocument, contract.CodeIllegalArgument, "the action names a document that the envelope does not have"},
 }
 
@@ -117,7 +121,7 @@ func (s *Service) signAll(ctx context.Context, job handover.Job) (documents []ha
 	}
 	versions := map[string]*version{}
 	for _, d := range job.Documents {
-		versions[d.ExternalID] = &version{base: d.SHA256, sha256: d.SHA256, size: d.Size}
+		versions[d.ExternalID] = newVersion(d)
 	}
 	defer func() {
 		if err != nil { // leave nothing behind
@@ -142,6 +146,7 @@ func (s *Service) signAll(ctx context.Context, job handover.Job) (documents []ha
 		if v := versions[d.ExternalID]; v.sha256 != v.base {
 			documents = append(documents, handover.SignedDocument{
 				DocExternalID: d.ExternalID, BaseSHA256: v.base, SHA256: v.sha256, Size: v.size, Signatures: v.signatures,
+				MimeType: v.mimeType, FileName: v.fileName,
 			})
 		}
 	}
@@ -204,9 +209,24 @@ func hand(a pages.Autograph) *stamp.Autograph {
 
 // version is how far a document is: base is what the job named, sha256 the newest.
 type version struct {
-	base, sha256 string
-	size         int64
-	signatures   int
+	base, sha256       string
+	mimeType, fileName string
+	// contentType is the media type of what is signed; empty where that is not known, inside
+	// of a signed message that came in.
+	contentType string
+	size        int64
+	signatures  int
+}
+
+func newVersion(d handover.Document) *version {
+	v := &version{base: d.SHA256, sha256: d.SHA256, size: d.Size, mimeType: d.MimeType, fileName: d.FileName}
+	switch {
+	case d.Content != nil:
+		v.contentType = d.Content.MimeType
+	case !signedMessage(d.MimeType):
+		v.contentType = d.MimeType
+	}
+	return v
 }
 
 // discard removes a version that was made here.
@@ -224,13 +244,65 @@ func (one *signer) sign(ctx context.Context, action handover.Action, v *version)
 		return err
 	}
 	defer func() { _ = in.Close() }() // read only: nothing is lost
-	made, ref, err := one.write(ctx, in, v.sha256, one.params(action))
+	state, err := known(in, v.sha256)
+	if err != nil {
+		return err
+	}
+	made := *v
+	if one.job.Format == contract.CAdES {
+		err = one.wrap(ctx, in, state, &made)
+	} else {
+		err = one.append(ctx, in, state, action, &made)
+	}
 	if err != nil {
 		return err
 	}
 	before := *v
-	v.sha256, v.size, v.signatures = ref.SHA256, ref.Size, made.Signatures
+	*v = made
 	return one.discard(ctx, &before)
+}
+
+// known returns the digest of a version, which has to be that of its name: what is signed
+// is what was accepted.
+func known(in blob.Reader, want string) (digest.State, error) {
+	state := in.Digest()
+	if !state.Known() {
+		var err error
+		if state, err = digest.Of(io.NewSectionReader(in, 0, in.Size())); err != nil {
+			return state, fmt.Errorf("sign blob %s: %w", want, err)
+		}
+	}
+	if sum := state.Sum(); hex.EncodeToString(sum[:]) != want {
+		return state, fmt.Errorf("sign blob %s: %w", want, blob.ErrCorrupt)
+	}
+	return state, nil
+}
+
+// guard makes a panic the failure of this one job: else it would end the process, and
+// again each time the job comes back.
+func (one *signer) guard(do func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			one.Log.Error("signing panicked", "assignment", one.job.Assignment, "panic", r, "stack", string(debug.Stack()))
+			err = errPanicked
+		}
+	}()
+	return do()
+}
+
+// append signs a PDF: the new version is the old one with a tail.
+func (one *signer) append(ctx context.Context, in blob.Reader, state digest.State, action handover.Action, v *version) error {
+	var made *pades.Addition
+	err := one.guard(func() (err error) {
+		made, err = pades.Sign(ctx, pades.Source{ReaderAt: in, Size: in.Size(), Digest: state}, one.params(action))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("sign blob %s: %w", v.sha256, err)
+	}
+	ref, err := one.Blobs.Append(ctx, one.scope, state, made.Tail)
+	v.sha256, v.size, v.signatures = ref.SHA256, ref.Size, made.Signatures
+	return err
 }
 
 // params says how to sign for an action.
@@ -288,37 +360,4 @@ func (one *signer) reason(action handover.Action) string {
 		return "Seen"
 	}
 	return "Signed"
-}
-
-// write signs in into a new blob, which is in with a tail. What is signed is what was
-// accepted: the digest that the signature goes on from is that of the version's name.
-func (one *signer) write(ctx context.Context, in blob.Reader, want string, p pades.Params) (*pades.Addition, blob.Ref, error) {
-	state := in.Digest()
-	if !state.Known() {
-		var err error
-		if state, err = digest.Of(io.NewSectionReader(in, 0, in.Size())); err != nil {
-			return nil, blob.Ref{}, fmt.Errorf("sign blob %s: %w", want, err)
-		}
-	}
-	if sum := state.Sum(); hex.EncodeToString(sum[:]) != want {
-		return nil, blob.Ref{}, fmt.Errorf("sign blob %s: %w", want, blob.ErrCorrupt)
-	}
-	made, err := one.signPDF(ctx, pades.Source{ReaderAt: in, Size: in.Size(), Digest: state}, want, p)
-	if err != nil {
-		return nil, blob.Ref{}, err
-	}
-	ref, err := one.Blobs.Append(ctx, one.scope, state, made.Tail)
-	return made, ref, err
-}
-
-// signPDF makes the signature. A panic is the failure of this one job: else it would end
-// the process, and again each time the job comes back.
-func (one *signer) signPDF(ctx context.Context, src pades.Source, want string, p pades.Params) (made *pades.Addition, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			one.Log.Error("signing panicked", "assignment", one.job.Assignment, "panic", r, "stack", string(debug.Stack()))
-			err = fmt.Errorf("sign blob %s: %w", want, errPanicked)
-		}
-	}()
-	return pades.Sign(ctx, src, p)
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -22,6 +23,7 @@ import (
 	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/pdf/pdftest"
 	"signbus.dev/pkg/pki"
+	"signbus.dev/pkg/sign/cades"
 	"signbus.dev/pkg/sign/pades"
 	"signbus.dev/pkg/sign/tsp"
 	"signbus.dev/pkg/store"
@@ -333,4 +335,69 @@ func TestDocumentOfADeletedEnvelopeIsGone(t *testing.T) {
 	v := b.visit(b.mail("a1", Invitation, 1).Link)
 	require.NoError(t, b.blobs.RemoveScope(t.Context(), scope))
 	require.Equal(t, http.StatusGone, v.get("/documents/1").StatusCode)
+}
+
+// Signatures around a file: the first one makes another file of it, the next ones stand
+// beside it, and what people read stays what came in.
+func TestSignaturesAroundAFile(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, db *store.DB) {
+		b := newBook(t, db, nil)
+		content := []byte("<script>alert(1)</script>\n")
+		d := b.keep("D1", content)
+		d.MimeType, d.FileName, d.Pages = "text/html", "page.html", 0
+		auto := job("a1", d)
+		auto.TaskKind, auto.Format = handover.AutoSign, contract.CAdES
+		auto.Actions = []handover.Action{action("D1", contract.ActionSign, contract.VisibilityHidden)}
+		b.give(grant(auto, 1))
+		p := b.answer()
+		require.Equal(t, handover.Signed, p.Kind, "%+v", p)
+		require.Equal(t, "page.html.p7m", p.Documents[0].FileName)
+		require.Equal(t, contract.MimeP7M, p.Documents[0].MimeType)
+		require.Equal(t, 1, p.Documents[0].Signatures)
+
+		d.Renew(p.Documents[0])
+		require.Equal(t, &handover.Content{MimeType: "text/html", FileName: "page.html", SHA256: p.Documents[0].BaseSHA256, Size: int64(len(content))}, d.Content)
+		person := job("a2", d)
+		person.Format = contract.CAdES
+		person.Actions = []handover.Action{action("D1", contract.ActionSign, contract.VisibilityHidden)}
+		v := b.visitFile(person)
+		r := v.get("/documents/1")
+		require.Equal(t, "application/octet-stream", r.Header.Get("Content-Type"), "a file of somebody is no page of ours")
+		require.Contains(t, r.Header.Get("Content-Disposition"), "attachment; filename=page.html")
+		require.Equal(t, string(content), body(t, r))
+		b.give(grant(person, 2))
+		p = b.answer()
+		require.Equal(t, handover.Signed, p.Kind, "%+v", p)
+		require.Equal(t, 2, p.Documents[0].Signatures)
+		require.Equal(t, "page.html.p7m", p.Documents[0].FileName)
+		require.Contains(t, v.get("/documents/1?save").Header.Get("Content-Disposition"), "page.html.p7m")
+
+		data, err := blob.ReadAll(t.Context(), b.blobs, scope, p.Documents[0].SHA256)
+		require.NoError(t, err)
+		message, err := cades.Open(cades.Source{ReaderAt: bytes.NewReader(data), Size: int64(len(data))}, cades.Source{})
+		require.NoError(t, err)
+		reports, err := message.Verify(t.Context(), b.authority.Roots(), b.clock.Now())
+		require.NoError(t, err)
+		require.Len(t, reports, 2)
+		for _, report := range reports {
+			require.True(t, report.Valid(), report.Problem)
+		}
+	})
+}
+
+// visitFile agrees to a file, for which no hand is asked.
+func (b *book) visitFile(j handover.Job) *visitor {
+	b.t.Helper()
+	b.give(j)
+	v := b.visit(b.mail(j.Assignment, Invitation, 1).Link)
+	page := body(b.t, v.get(""))
+	require.NotContains(b.t, page, "data-signature")
+	require.Contains(b.t, page, "Download the file")
+	r := v.post("", "/consent", url.Values{"accept": {"1"}})
+	require.Equal(b.t, http.StatusSeeOther, r.StatusCode, "%s", body(b.t, r))
+	r = v.confirm(b.mail(j.Assignment, OneTimeCode, 1).Code)
+	require.Equal(b.t, http.StatusSeeOther, r.StatusCode)
+	require.Equal(b.t, handover.Confirmed, b.answer().Kind)
+	return v
 }

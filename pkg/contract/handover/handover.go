@@ -86,6 +86,27 @@ type Document struct {
 	// Fields are the signature fields that the process needs and that the document did not
 	// come with, in the order of the steps. The first signature places them all.
 	Fields []Field `json:"fields,omitempty"`
+	// Content is the document as it came in, once a signature was put around it; nil before
+	// that and in a PDF, whose signatures are inside.
+	Content *Content `json:"content,omitempty"`
+}
+
+// Content is what was signed, where the signature is around it.
+type Content struct {
+	MimeType string `json:"mimeType"`
+	FileName string `json:"fileName"`
+	SHA256   string `json:"sha256"`
+	Size     int64  `json:"size"`
+}
+
+// Renew makes the document that of a new version.
+func (d *Document) Renew(s SignedDocument) {
+	if s.MimeType != "" && s.MimeType != d.MimeType {
+		d.Content = &Content{MimeType: d.MimeType, FileName: d.FileName, SHA256: d.SHA256, Size: d.Size}
+		d.MimeType, d.FileName = s.MimeType, s.FileName
+	}
+	d.Version++
+	d.SHA256, d.Size, d.Signatures = s.SHA256, s.Size, s.Signatures
 }
 
 // Field is a blank signature field.
@@ -184,8 +205,10 @@ type Task struct {
 	Actors   []Actor `json:"actors,omitempty"`
 	Provider string  `json:"provider"`
 	// SignatureLevel is one of contract.Levels.
-	SignatureLevel string   `json:"signatureLevel"`
-	Actions        []Action `json:"actions"`
+	SignatureLevel string `json:"signatureLevel"`
+	// Format is that of the signatures; empty is PAdES.
+	Format  contract.Format `json:"format,omitempty"`
+	Actions []Action        `json:"actions"`
 }
 
 // Resolved is an envelope ready for the process engine.
@@ -250,10 +273,11 @@ type Job struct {
 	Step           int      `json:"step"`
 	TaskKind       TaskKind `json:"taskKind"`
 	// Actor is empty for a seal.
-	Actor          Actor      `json:"actor"`
-	SignatureLevel string     `json:"signatureLevel"`
-	Actions        []Action   `json:"actions"`
-	Documents      []Document `json:"documents"`
+	Actor          Actor           `json:"actor"`
+	SignatureLevel string          `json:"signatureLevel"`
+	Format         contract.Format `json:"format,omitempty"`
+	Actions        []Action        `json:"actions"`
+	Documents      []Document      `json:"documents"`
 	// Epoch fences JobSign: an answer with another epoch is void.
 	Epoch int64 `json:"epoch,omitempty"`
 	// Reason says why a job is withdrawn: completed, rejected, cancelled, deleted, expired.
@@ -284,6 +308,10 @@ type SignedDocument struct {
 	Size       int64  `json:"size"`
 	// Signatures is the number of signatures in the new version.
 	Signatures int `json:"signatures"`
+	// MimeType and FileName are those of the new version, others than before where the
+	// signature was put around the document; empty means that they stay.
+	MimeType string `json:"mimeType,omitempty"`
+	FileName string `json:"fileName,omitempty"`
 }
 
 // Progress is what a provider reports about an assignment.

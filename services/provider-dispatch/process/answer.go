@@ -108,10 +108,7 @@ func (t *turn) document(externalID string) *handover.Document {
 
 func (t *turn) replace(signed handover.SignedDocument) {
 	d := t.document(signed.DocExternalID)
-	d.Version++
-	d.SHA256 = signed.SHA256
-	d.Size = signed.Size
-	d.Signatures = signed.Signatures
+	d.Renew(signed)
 	t.versions = append(t.versions, handover.NewVersion{
 		Customer:   t.state.Envelope.Customer,
 		EnvelopeID: t.state.Envelope.ID,

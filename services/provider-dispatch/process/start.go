@@ -134,6 +134,7 @@ func (in Insert) steps() ([]Step, error) {
 			HowMany:        task.HowMany,
 			Provider:       task.Provider,
 			SignatureLevel: task.SignatureLevel,
+			Format:         task.Format,
 			Actions:        slices.Clone(task.Actions),
 			Status:         contract.StepNotStarted,
 		}

@@ -125,6 +125,7 @@ type Step struct {
 	HowMany        int                 `json:"howMany"`
 	Provider       string              `json:"provider"`
 	SignatureLevel string              `json:"signatureLevel"`
+	Format         contract.Format     `json:"format,omitempty"`
 	Actions        []handover.Action   `json:"actions"`
 	Status         contract.StepStatus `json:"status"`
 	StartedAt      time.Time           `json:"startedAt,omitzero"`

@@ -254,6 +254,7 @@ func (t *turn) job(kind handover.JobKind, number int, a Assignment) {
 		TaskKind:       step.Kind,
 		Actor:          a.Actor,
 		SignatureLevel: step.SignatureLevel,
+		Format:         step.Format,
 		Actions:        step.actionsOf(a),
 		Documents:      t.state.Documents,
 	}})

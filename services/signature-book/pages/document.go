@@ -5,7 +5,10 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+
+	"signbus.dev/pkg/contract"
 )
 
 // documentURL returns the address of the nth document.
@@ -38,14 +41,19 @@ func (h *Handler) document(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer func() { _ = file.Content.Close() }() // read only: nothing is lost
-	disposition := "inline"
+	// Only a PDF is shown by the browser. Anything else is saved, whatever it is called: it
+	// may be a page with scripts.
+	kind, disposition := contract.MimePDF, "inline"
+	if !strings.EqualFold(file.MimeType, contract.MimePDF) {
+		kind, disposition = "application/octet-stream", "attachment"
+	}
 	if r.URL.Query().Has("save") {
 		disposition = "attachment"
 	}
 	header := w.Header()
-	header.Set("Content-Type", "application/pdf")
+	header.Set("Content-Type", kind)
 	header.Set("Content-Security-Policy", filePolicy)
-	header.Set("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": fileName(file.Name, n)}))
+	header.Set("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": fileName(file, n)}))
 	if file.Tag != "" {
 		header.Set("ETag", strconv.Quote(file.Tag))
 	}
@@ -53,9 +61,13 @@ func (h *Handler) document(w http.ResponseWriter, r *http.Request) {
 }
 
 // fileName returns a name that is safe to offer.
-func fileName(name string, n int) string {
-	if clean := readReason(name); clean != "" {
+func fileName(file File, n int) string {
+	if clean := readReason(file.Name); clean != "" {
 		return clean
 	}
-	return "document-" + strconv.Itoa(n) + ".pdf"
+	name := "document-" + strconv.Itoa(n)
+	if strings.EqualFold(file.MimeType, contract.MimePDF) {
+		name += ".pdf"
+	}
+	return name
 }

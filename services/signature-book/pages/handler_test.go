@@ -69,13 +69,13 @@ func contractView(status pages.Status) pages.View {
 		MailHint:    "a•••@example.com",
 		Documents: []pages.Document{
 			{
-				Title: "Contract", FileName: "contract.pdf", Pages: 3, Size: 50_000,
+				Title: "Contract", FileName: "contract.pdf", MimeType: "application/pdf", Pages: 3, Size: 50_000,
 				Actions: []pages.Action{
 					{Kind: pages.Sign, Visible: true, Boxes: []handover.Box{{Page: 3, LLX: 72, LLY: 100, URX: 262, URY: 160}}},
 					{Kind: pages.Approve, Approved: true},
 				},
 			},
-			{Title: "Annex", FileName: "annex.pdf", Pages: 1, Size: 3_000_000, Actions: []pages.Action{{Kind: pages.Seen}}},
+			{Title: "Annex", FileName: "annex.pdf", MimeType: "application/pdf", Pages: 1, Size: 3_000_000, Actions: []pages.Action{{Kind: pages.Seen}}},
 		},
 	}
 }
@@ -482,7 +482,7 @@ func TestDocument(t *testing.T) {
 		if n == 2 {
 			return pages.File{}, pages.ErrDocumentGone
 		}
-		return pages.File{Content: readSeekCloser{bytes.NewReader([]byte("%PDF-1.7 bytes"))}, Name: "Verträge\n1.pdf", Tag: "abc"}, nil
+		return pages.File{Content: readSeekCloser{bytes.NewReader([]byte("%PDF-1.7 bytes"))}, Name: "Verträge\n1.pdf", MimeType: "Application/PDF", Tag: "abc"}, nil
 	}
 	h := newHandler(t, s)
 	const base = "/sign/" + token + "/documents/"

@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"signbus.dev/pkg/contract/handover"
@@ -87,8 +88,8 @@ type Sessions interface {
 	Confirm(ctx context.Context, token, code string, client Client) error
 	// Decline ends the session with the reason that the actor gave.
 	Decline(ctx context.Context, token, reason string, client Client) error
-	// Document opens the current version of the nth document of the View, from 1.
-	// The caller closes it.
+	// Document opens the nth document of the View, from 1: what is to be read, and once the
+	// session is Signed what came of it. The caller closes it.
 	Document(ctx context.Context, token string, n int) (File, error)
 }
 
@@ -149,13 +150,20 @@ type View struct {
 	Documents []Document
 }
 
-// Document is a document of a session.
+// Document is a document of a session, as it is to be read.
 type Document struct {
 	Title    string
 	FileName string
-	Pages    int
-	Size     int64
-	Actions  []Action
+	MimeType string
+	// SHA256 is the digest of its bytes in lower-case hexadecimal.
+	SHA256 string
+	// Pages is 0 when it is not known.
+	Pages   int
+	Size    int64
+	Actions []Action
+	// Around is true when a signature is put around the document, whatever its type, so
+	// that nothing shows in it.
+	Around bool
 }
 
 // Action is one thing that the actor is asked to do to a document.
@@ -188,8 +196,15 @@ type File struct {
 	Content io.ReadSeekCloser
 	// Name is the file name offered when the document is saved.
 	Name string
+	// MimeType is the document's media type, as whoever sent it calls it.
+	MimeType string
 	// Tag identifies the bytes, so that a browser may ask for parts of them.
 	Tag string
+}
+
+// autograph reports whether the actor's hand is asked for: a signature of his shows, or may.
+func (v View) autograph() bool {
+	return v.signs() && slices.ContainsFunc(v.Documents, func(d Document) bool { return !d.Around })
 }
 
 // signs reports whether the actor puts a signature on any document, rather than only

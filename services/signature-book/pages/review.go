@@ -2,10 +2,13 @@ package pages
 
 import (
 	"errors"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
+	"signbus.dev/pkg/contract"
 	"signbus.dev/services/signature-book/catalogue"
 )
 
@@ -22,8 +25,8 @@ type reviewForm struct {
 type review struct {
 	Form      reviewForm
 	Documents []reviewDocument
-	// Signs is true when a signature is asked for, not only approvals and views.
-	Signs bool
+	// Autograph is true when the actor's hand is asked for.
+	Autograph bool
 	// Texts are those that the scripts need.
 	Texts map[string]string
 }
@@ -37,7 +40,11 @@ type reviewDocument struct {
 	Size     string
 	Actions  []reviewAction
 	Accepted bool
-	Data     viewerData
+	// Shown is true for a PDF, whose pages are drawn; any other file is offered to be saved.
+	Shown bool
+	// Fingerprint is the SHA-256 of a file that is not shown, in groups of eight digits.
+	Fingerprint string
+	Data        viewerData
 }
 
 // reviewAction is one action in words.
@@ -85,7 +92,7 @@ func (h *Handler) showReview(w http.ResponseWriter, r *http.Request) {
 
 // renderReview writes the page on which the actor reads and agrees.
 func (h *Handler) renderReview(w http.ResponseWriter, r *request, status int, form reviewForm, problems ...string) {
-	body := review{Form: form, Signs: r.view.signs(), Texts: scriptTexts(r.texts)}
+	body := review{Form: form, Autograph: r.view.autograph(), Texts: scriptTexts(r.texts)}
 	for i, d := range r.view.Documents {
 		body.Documents = append(body.Documents, newReviewDocument(r, i+1, d, form))
 	}
@@ -107,17 +114,21 @@ func newReviewDocument(r *request, number int, d Document, form reviewForm) revi
 		Pages:    d.Pages,
 		Size:     sizeText(r.texts, d.Size),
 		Accepted: slices.Contains(form.Accepted, number),
+		Shown:    strings.EqualFold(d.MimeType, contract.MimePDF),
 		Data: viewerData{
 			URL:   documentURL(r, number),
 			Pages: d.Pages,
 			Marks: []viewerBox{},
 		},
 	}
+	if !out.Shown {
+		out.Fingerprint = strings.Join(slices.Collect(groups(d.SHA256, 8)), " ")
+	}
 	for _, a := range d.Actions {
 		action := reviewAction{
 			Kind:     a.Kind,
 			Label:    r.texts.Text("action." + string(a.Kind)),
-			Where:    whereText(r.texts, a),
+			Where:    whereText(r.texts, d, a),
 			Approved: a.Approved,
 		}
 		out.Actions = append(out.Actions, action)
@@ -134,8 +145,22 @@ func newReviewDocument(r *request, number int, d Document, form reviewForm) revi
 	return out
 }
 
+// groups cuts a text into parts of n bytes.
+func groups(text string, n int) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for part := range slices.Chunk([]byte(text), n) {
+			if !yield(string(part)) {
+				return
+			}
+		}
+	}
+}
+
 // whereText says on which pages an action will show.
-func whereText(texts catalogue.Catalogue, a Action) string {
+func whereText(texts catalogue.Catalogue, d Document, a Action) string {
+	if d.Around && a.Kind == Sign {
+		return texts.Text("where.around")
+	}
 	if !a.Visible || len(a.Boxes) == 0 {
 		return texts.Text("where.nowhere")
 	}
@@ -225,7 +250,7 @@ func (h *Handler) readConsent(r *request) (reviewForm, Consent, []string) {
 	case missing > 0:
 		problems = append(problems, r.texts.Count("error.notAllAccepted", missing))
 	}
-	if r.view.signs() {
+	if r.view.autograph() {
 		var err error
 		if form.Drawn {
 			consent.Autograph, err = parseDrawing(form.Strokes)

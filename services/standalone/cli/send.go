@@ -49,7 +49,7 @@ func (s stepFlag) Set(people string) error {
 
 type sendFlags struct {
 	steps                                                 []step
-	seal, draft, watch, urgent                            bool
+	seal, draft, watch, urgent, p7m                       bool
 	id, subject, message, operation, field, level, output string
 	page                                                  int
 	expire                                                time.Duration
@@ -59,7 +59,7 @@ func (a *app) send() *cobra.Command {
 	var f sendFlags
 	c := &cobra.Command{
 		Use: "send FILE...", Short: "Send documents to be signed", GroupID: "client", Args: args(cobra.MinimumNArgs(1)),
-		Long: `Send one envelope with the PDF files (or one .json file with a whole insertEnvelope request) through the queue.
+		Long: `Send one envelope with the PDF files (with --p7m any files; or one .json file with a whole insertEnvelope request) through the queue.
 
 USERS are external ids of users. "anna" signs alone; "anna,bruno": both sign, in any order; "anna|bruno":
 one of them signs; "@1": whoever of role 1. Steps run in the order of the flags; --with runs beside the
@@ -82,12 +82,13 @@ step before it.`,
 		flags.Var(stepFlag{&f.steps, kind}, s.kind, s.usage)
 	}
 	flags.BoolVar(&f.seal, "seal", false, "seal the documents with the organisation's certificate at the end")
+	flags.BoolVar(&f.p7m, "p7m", false, "sign around the files, which may be of any type (CAdES; the results are .p7m files)")
 	flags.StringVar(&f.id, "id", "", "externalId of the envelope (default: chosen)")
 	flags.StringVar(&f.subject, "subject", "", "subject (default: the file names)")
 	flags.StringVar(&f.message, "message", "", "message to the signers")
 	flags.StringVar(&f.operation, "operation-id", "", "operation id; sending again with the same id has no second effect")
 	flags.StringVar(&f.field, "field", "", "existing blank signature field for the first signature")
-	flags.StringVar(&f.level, "level", "", "signature level: B-B or B-T (default: the bus's)")
+	flags.StringVar(&f.level, "level", "", "signature level: B-B, B-T, B-LT or B-LTA (default: the customer's)")
 	flags.IntVar(&f.page, "page", -1, "page of the signatures; -1 last, -2 all, -3 first and last")
 	flags.DurationVar(&f.expire, "expire", 0, "time after which the envelope expires, such as 72h")
 	flags.BoolVar(&f.draft, "draft", false, "load as a draft; `signbus start` starts it")
@@ -131,7 +132,7 @@ func (a *app) sendFiles(c *cobra.Command, files []string, f *sendFlags) error {
 
 // request builds the request from files and flags.
 func (a *app) request(files []string, f *sendFlags) (contract.InsertEnvelope, error) {
-	if len(files) == 1 && strings.EqualFold(filepath.Ext(files[0]), ".json") {
+	if len(files) == 1 && !f.p7m && strings.EqualFold(filepath.Ext(files[0]), ".json") {
 		data, err := os.ReadFile(files[0])
 		if err != nil {
 			return contract.InsertEnvelope{}, err
@@ -153,6 +154,9 @@ func (a *app) request(files []string, f *sendFlags) (contract.InsertEnvelope, er
 	if e.ExternalID == "" {
 		e.ExternalID = "cli-" + strings.ToLower(rand.Text()[:12])
 	}
+	if f.p7m {
+		e.TrustLevelCode = contract.TrustDigitalP7M
+	}
 	if f.draft {
 		e.SendingMode = "DRF"
 	}
@@ -169,7 +173,7 @@ func (a *app) request(files []string, f *sendFlags) (contract.InsertEnvelope, er
 		names = append(names, name)
 		e.Documents = append(e.Documents, contract.Document{
 			ExternalID: fmt.Sprintf("doc-%d", i+1), Title: strings.TrimSuffix(name, filepath.Ext(name)),
-			MimeType: "application/pdf", OriginalFname: name, Bytes: data,
+			MimeType: f.mimeType(name), OriginalFname: name, Bytes: data,
 		})
 	}
 	if e.Subject == "" {
@@ -186,6 +190,35 @@ func (a *app) request(files []string, f *sendFlags) (contract.InsertEnvelope, er
 		e.ProcDef = &contract.ProcDef{Tasks: tasks}
 	}
 	return request, nil
+}
+
+// mimeTypes are the media types of what is signed most, the same on every machine.
+var mimeTypes = map[string]string{
+	".pdf":  contract.MimePDF,
+	".p7m":  contract.MimeP7M,
+	".xml":  "application/xml",
+	".json": "application/json",
+	".txt":  "text/plain",
+	".csv":  "text/csv",
+	".png":  "image/png",
+	".jpg":  "image/jpeg",
+	".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+	".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+	".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+	".odt":  "application/vnd.oasis.opendocument.text",
+	".zip":  "application/zip",
+}
+
+// mimeType returns the media type of a file by its name; that of a PDF whatever its name
+// where nothing else can be signed.
+func (f *sendFlags) mimeType(name string) string {
+	if !f.p7m {
+		return contract.MimePDF
+	}
+	if kind := mimeTypes[strings.ToLower(filepath.Ext(name))]; kind != "" {
+		return kind
+	}
+	return "application/octet-stream"
 }
 
 // places are the compass zones that signatures take in turn: bottom left, centre and
