@@ -162,7 +162,7 @@ func TestResolveDecidesEverything(t *testing.T) {
 		}, got.LoadedBy)
 		require.Equal(t, []handover.Task{
 			{
-				Order: 1, Kind: handover.Human, HowMany: 1, Provider: "signature-book", SignatureLevel: provider.DefaultLevel,
+				Order: 1, Kind: handover.Human, HowMany: 1, Provider: "signature-book", SignatureLevel: provider.DefaultLevel, Format: contract.PAdES,
 				Actors: []handover.Actor{{
 					ExternalID: "anna", Name: "Anna", Surname: "Alpha", Email: "anna@example.com", Language: "en",
 					Title: "Director", Organization: "Board", Company: "Demo Company",
@@ -173,7 +173,7 @@ func TestResolveDecidesEverything(t *testing.T) {
 				}},
 			},
 			{
-				Order: 2, Kind: handover.AutoSign, HowMany: 1, Provider: "signature-book", SignatureLevel: "B-B",
+				Order: 2, Kind: handover.AutoSign, HowMany: 1, Provider: "signature-book", SignatureLevel: "B-B", Format: contract.PAdES,
 				Actors: []handover.Actor{{
 					ExternalID: "carla", Name: "Carla", Surname: "Gamma", Email: "carla@example.com", Language: "en",
 					Title: "Manager", Organization: "Board", Company: "Demo Company",
@@ -181,7 +181,7 @@ func TestResolveDecidesEverything(t *testing.T) {
 				Actions: []handover.Action{{DocExternalID: "d1", Type: contract.ActionSign, Visibility: "V"}},
 			},
 			{
-				Order: 3, Kind: handover.Seal, HowMany: 1, Provider: "signature-book", SignatureLevel: provider.DefaultLevel,
+				Order: 3, Kind: handover.Seal, HowMany: 1, Provider: "signature-book", SignatureLevel: provider.DefaultLevel, Format: contract.PAdES,
 				Actions: []handover.Action{{DocExternalID: "d1", Type: contract.ActionSign, Visibility: "V"}},
 			},
 		}, got.Tasks)
@@ -351,7 +351,7 @@ func TestResolveRefusesWhatTheCallerCanPutRight(t *testing.T) {
 			},
 			"what the provider cannot do": {
 				func(p *handover.Prepared) { p.Envelope.TrustLevelCode = contract.TrustFEA },
-				contract.CodeNotSupported, "envelope.trustLevelCode: the provider signature-book works on envelopes of trust level INTERNAL_PDF or DIGITAL_PDF",
+				contract.CodeNotSupported, "envelope.trustLevelCode: the provider signature-book works on envelopes of trust level INTERNAL_PDF, DIGITAL_PDF or DIGITAL_P7M",
 			},
 			"hidden approval": {
 				tasks(func() contract.Task {
