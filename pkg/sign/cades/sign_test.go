@@ -19,23 +19,31 @@ import (
 	"signbus.dev/pkg/sign/cms"
 )
 
-// Every key type, level, shape and number of signers meets every other at least once.
+// Every key type, level, shape and number of signers meets every other at least once. OpenSSL 3.0
+// does not verify Ed25519 in CMS, so that such a key signs alone here; Bouncy Castle judges it in e2e/sign.
 func TestEveryCombinationIsAcceptedByOpenSSL(t *testing.T) {
 	t.Parallel()
 	c := newCircle(t)
-	kinds := []string{"RSA-2048", "RSA-2048 PSS", "RSA-3072", "RSA-4096", "P-256", "P-384", "P-521", "Ed25519"}
+	kinds := []string{"RSA-2048", "RSA-2048 PSS", "RSA-3072", "RSA-4096", "P-256", "P-384", "P-521"}
 	levels := []cades.Level{cades.LevelBB, cades.LevelBT, cades.LevelBLT}
-	for k, kind := range kinds {
+	for k, kind := range append(kinds, "Ed25519") {
 		for l, level := range levels {
-			for _, detached := range []bool{false, true} {
-				signers := (k+l)%3 + 1
+			for d, detached := range []bool{false, true} {
+				signers := (k+l+d)%3 + 1
+				if kind == "Ed25519" {
+					signers = 1
+				}
 				t.Run(fmt.Sprintf("%s %s detached %t %d signers", kind, level, detached, signers), func(t *testing.T) {
 					t.Parallel()
 					m := cades.New(source(content), detached)
 					for i := range signers {
-						key, chain := c.person(t, fmt.Sprintf("Signer %d", i+1), strings.Fields(kinds[(k+i)%len(kinds)])[0])
+						own := kind
+						if i > 0 {
+							own = kinds[(k+i)%len(kinds)]
+						}
+						key, chain := c.person(t, fmt.Sprintf("Signer %d", i+1), strings.Fields(own)[0])
 						p := c.params(t, level, key, chain)
-						p.PSS = strings.HasSuffix(kinds[(k+i)%len(kinds)], "PSS")
+						p.PSS = strings.HasSuffix(own, "PSS")
 						require.NoError(t, m.Sign(t.Context(), p))
 						// Each signer comes to the file that the one before has left.
 						m = open(t, bytesOf(t, m), detached)
@@ -52,12 +60,9 @@ func TestEveryCombinationIsAcceptedByOpenSSL(t *testing.T) {
 						require.Equal(t, level != cades.LevelBB, r.TimestampTime.Equal(now))
 					}
 					openssl(t, "asn1parse", "-inform", "DER", "-in", write(t, "signed", signed))
-					for i := range signers {
-						if kinds[(k+i)%len(kinds)] == "Ed25519" {
-							return // OpenSSL 3.0 does not verify it in CMS; Bouncy Castle does.
-						}
+					if kind != "Ed25519" {
+						c.requireOpenSSL(t, signed, detached)
 					}
-					c.requireOpenSSL(t, signed, detached)
 				})
 			}
 		}

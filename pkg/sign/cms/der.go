@@ -76,7 +76,21 @@ func encodeOID(oid asn1.ObjectIdentifier) []byte {
 	return der
 }
 
-// attribute is the DER of an attribute with one value (RFC 5652, 5.3).
-func encodeAttribute(oid []byte, value []byte) []byte {
-	return element(tagSequence, oid, element(tagSet, value))
+// encodeAttribute is the DER of an attribute with one value (RFC 5652, 5.3), which is
+// the body under these tags, the outermost first.
+func encodeAttribute(oid, body []byte, tags ...byte) []byte {
+	var lengths [8]int64 // of what is inside each tag
+	length := int64(len(body))
+	for i := len(tags) - 1; i >= 0; i-- {
+		lengths[i] = length
+		length = elementSize(length)
+	}
+	inside := int64(len(oid)) + elementSize(length)
+	out := appendHeader(make([]byte, 0, elementSize(inside)), tagSequence, inside)
+	out = append(out, oid...)
+	out = appendHeader(out, tagSet, length)
+	for i, tag := range tags {
+		out = appendHeader(out, tag, lengths[i])
+	}
+	return append(out, body...)
 }

@@ -82,11 +82,10 @@ func signedAttributes(contentType, digest []byte, leaf *x509.Certificate, at tim
 	fingerprint := sha256.Sum256(leaf.Raw)
 	// SHA-256 is the attribute's default hash, and the signer identifier already
 	// names issuer and serial number, so that DER and RFC 5035 leave both out.
-	named := element(tagSequence, element(tagSequence, element(tagSequence, element(tagOctetString, fingerprint[:]))))
 	attributes := append(make([][]byte, 0, 8),
 		encodeAttribute(derContentType, contentType),
-		encodeAttribute(derMessageDigest, element(tagOctetString, digest)),
-		encodeAttribute(derSigningCertificateV2, named),
+		encodeAttribute(derMessageDigest, digest, tagOctetString),
+		encodeAttribute(derSigningCertificateV2, fingerprint[:], tagSequence, tagSequence, tagSequence, tagOctetString),
 	)
 	if !at.IsZero() {
 		var b cryptobyte.Builder

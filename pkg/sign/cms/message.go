@@ -340,8 +340,9 @@ func (m *Message) version() byte {
 
 // namedByKey tells whether a SignerInfo has version 3.
 func namedByKey(signer []byte) bool {
-	inside, _, ok := elements(signer, 8)
-	return ok && len(inside) > 0 && bytes.Equal(inside[0], []byte{tagInteger, 1, 3})
+	r := berReader{rest: signer}
+	_, _, _, ok := r.header()
+	return ok && bytes.HasPrefix(r.rest, []byte{tagInteger, 1, 3})
 }
 
 // Encode returns what comes before and after the content in the DER of the message; a negative size

@@ -95,14 +95,14 @@ func TestHostileMessagesEndSoon(t *testing.T) {
 			begin := time.Now()
 			_, err := cms.Open(bytes.NewReader(der), int64(len(der)))
 			require.ErrorIs(t, err, cms.ErrMalformed)
-			require.Less(t, time.Since(begin), time.Second)
+			require.Less(t, time.Since(begin), 10*time.Second) // 30 ms for all of them on an idle machine.
 		})
 	}
 }
 
 // Certificates that lead nowhere are not followed for ever.
 func TestMazeOfCertificatesIsLeftSoon(t *testing.T) {
-	root, key := newAuthorityOf(t, "P-521"), newKey(t, "P-521")
+	root, key := newAuthority(t), newKey(t, "P-256")
 	chain := root.issue(t, key.Public())
 	timestamps := stamper(t, root, now)
 	m := cms.NewMessage()
@@ -114,8 +114,8 @@ func TestMazeOfCertificatesIsLeftSoon(t *testing.T) {
 		m.Add(info)
 	}
 	// Certificates that could all be the issuer: same name, another key.
-	for range 100 {
-		m.AddCertificate(newAuthorityOf(t, "P-521").certificate)
+	for range 150 {
+		m.AddCertificate(newAuthority(t).certificate)
 	}
 	der := encode(m, nil)
 	begin := time.Now()
@@ -125,7 +125,7 @@ func TestMazeOfCertificatesIsLeftSoon(t *testing.T) {
 		require.ErrorIs(t, err, cms.ErrUntrusted)
 		require.NotNil(t, info)
 	}
-	require.Less(t, time.Since(begin), 10*time.Second) // About one on an idle machine.
+	require.Less(t, time.Since(begin), 10*time.Second) // 50 ms on an idle machine.
 }
 
 func TestArchiveTimestampsAreFound(t *testing.T) {

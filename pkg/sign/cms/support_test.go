@@ -67,12 +67,7 @@ type authority struct {
 
 func newAuthority(t testing.TB) *authority {
 	t.Helper()
-	return newAuthorityOf(t, "P-256")
-}
-
-func newAuthorityOf(t testing.TB, kind string) *authority {
-	t.Helper()
-	key := newKey(t, kind)
+	key := newKey(t, "P-256")
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Test Root"},
 		NotBefore: now.AddDate(-1, 0, 0), NotAfter: now.AddDate(9, 0, 0),
