@@ -4,12 +4,16 @@
 // It promises that nothing in a file can make it use more memory, work or time
 // than the given [Limits] allow, that every refusal is one of the sentinel errors
 // with a sentence that says what to change, and that a file is only ever appended
-// to: [Prepare] takes a reader and yields the bytes to add, so that a byte of the
-// original, and with it an earlier signature, cannot be changed.
+// to: [Prepare], [PrepareFields] and [PrepareSecurity] take a reader and yield the bytes
+// to add, so that a byte of the original, and with it an earlier signature, can not be changed.
+// Nothing here takes or returns a whole file to be written anew.
 //
-// It does not render pages, does not open encrypted files, does not repair broken
-// ones and does not know certificates: package pades signs what this package
-// prepares.
+// Files that are encrypted for their owner, so that everybody can read them, are read
+// and updated as their permissions allow, and the update is encrypted too. Files that need a
+// password to be read are refused.
+//
+// It does not render pages, does not repair broken files and does not know
+// certificates: package pades signs what this package prepares.
 //
 // Two readers look at every file. The small one in this package reads lazily,
 // refuses what is not well formed and counts before anything is built; only then

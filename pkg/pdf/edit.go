@@ -57,7 +57,7 @@ func (e *edit) finish() ([]byte, error) {
 		return nil, err
 	}
 	for _, c := range e.changes {
-		e.tail.object(c.obj.ref, c.obj.dict.with(c.sets...))
+		e.tail.object(c.obj.ref, e.file.with(c.obj.dict, c.sets...))
 	}
 	if len(e.tail.objects) == 0 {
 		return nil, nil
@@ -91,9 +91,9 @@ func (e *edit) setIn(obj object, key string, sets ...set) error {
 	case child.kind == kindDict && child.ref.num != 0:
 		e.set(child, sets...)
 	case child.kind == kindDict:
-		e.set(obj, set{key, child.dict.with(sets...)})
+		e.set(obj, set{key, e.file.with(child.dict, sets...)})
 	default:
-		e.set(obj, set{key, (&dict{}).with(sets...)})
+		e.set(obj, set{key, e.file.with(nil, sets...)})
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (e *edit) register() error {
 		return e.setIn(fm.catalog, "AcroForm", sets...)
 	}
 	r := e.tail.allocate()
-	e.tail.object(r, (&dict{}).with(sets...))
+	e.tail.object(r, e.file.with(nil, sets...))
 	e.set(fm.catalog, set{"AcroForm", r.bytes()})
 	return nil
 }
@@ -145,8 +145,9 @@ func (e *edit) extend(v value, added []ref) ([]byte, error) {
 	}
 	out := []byte{'['}
 	if obj.kind == kindArray {
-		out = append(out, obj.raw[1:len(obj.raw)-1]...)
-		if bytes.IndexByte(obj.raw, '%') >= 0 {
+		raw := e.file.raw(obj.value)
+		out = append(out, raw[1:len(raw)-1]...)
+		if bytes.IndexByte(raw, '%') >= 0 {
 			out = append(out, '\n') // the array may end in a comment
 		}
 	}

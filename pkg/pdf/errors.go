@@ -12,7 +12,7 @@ var (
 	ErrNotPDF = errors.New("not a pdf file")
 	// ErrTruncated means that the end of the file is missing.
 	ErrTruncated = errors.New("the pdf file is cut off")
-	// ErrEncrypted means that the file is protected by a password or by permissions.
+	// ErrEncrypted means that the file opens with a password only, or for certain readers.
 	ErrEncrypted = errors.New("the pdf file is encrypted")
 	// ErrTooLarge means that the file has more bytes or pages than allowed.
 	ErrTooLarge = errors.New("the pdf file is too large")
@@ -36,8 +36,9 @@ var (
 	ErrFieldNotFound = errors.New("signature field not found")
 	// ErrFieldSigned means that the signature field is signed already.
 	ErrFieldSigned = errors.New("signature field already signed")
-	// ErrNotPermitted means that an earlier signature forbids this one.
-	ErrNotPermitted = errors.New("an earlier signature forbids this change")
+	// ErrNotPermitted means that an earlier signature, or the permissions of an encrypted
+	// document, forbid the change.
+	ErrNotPermitted = errors.New("the document forbids this change")
 	// ErrRequest means that a request contradicts itself or has a value out of range.
 	ErrRequest = errors.New("request not valid")
 	// ErrContentsTooSmall means that the signature does not fit the reserved space.

@@ -142,7 +142,7 @@ func (w *fieldWalk) below(obj object, above fieldContext) (fieldContext, error) 
 		return out, err
 	}
 	if name.kind == kindString || name.kind == kindHexString {
-		out.parts = append(append([]string(nil), above.parts...), name.text())
+		out.parts = append(append([]string(nil), above.parts...), w.file.text(name.value))
 	}
 	kind, err := w.file.resolve(obj.dict.get("FT"))
 	if err != nil {

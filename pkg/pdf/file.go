@@ -38,7 +38,8 @@ type file struct {
 	xrefs     table
 	streamed  bool // the newest section is a cross-reference stream
 	trailer   *dict
-	entries   int64 // cross-reference entries read so far, over all sections
+	crypt     *crypt // nil when the file is not encrypted
+	entries   int64  // cross-reference entries read so far, over all sections
 
 	mem    *memory
 	end    []byte // the last bytes of the file
@@ -90,10 +91,7 @@ func open(ctx context.Context, r io.ReaderAt, size int64, limits Limits) (*file,
 	if err := f.readXRefs(); err != nil {
 		return nil, err
 	}
-	if f.trailer.get("Encrypt").kind != kindNull {
-		return nil, fmt.Errorf("%w: remove the password and the restrictions and send it again", ErrEncrypted)
-	}
-	return f, nil
+	return f, f.unlock()
 }
 
 const (
@@ -221,7 +219,7 @@ func (f *file) readEnd() error {
 func (f *file) parser(buf []byte, final bool) *parser {
 	f.scan = parser{
 		buf: buf, final: final, budget: &f.budget, depth: f.limits.Depth,
-		values: f.scan.values[:0], entries: f.scan.entries[:0],
+		values: f.scan.values[:0], entries: f.scan.entries[:0], encrypted: f.crypt != nil,
 	}
 	return &f.scan
 }
@@ -308,6 +306,9 @@ func (p *parser) indirect() (object, error) {
 		return object{}, errSyntax
 	}
 	obj := object{ref: ref{num: num.num, gen: uint16(gen.num)}, stream: -1}
+	if p.encrypted {
+		p.owner = obj.ref
+	}
 	if obj.value, err = p.value(0); err != nil {
 		return object{}, err
 	}

@@ -25,6 +25,9 @@ type Info struct {
 	XRefStream bool
 	// StartXRef is the offset of that section as the file states it.
 	StartXRef int64
+	// Encrypted tells whether the file is encrypted for its owner: it opens without a
+	// password, and its permissions restrict what may be done with it.
+	Encrypted bool
 	// Objects is the number of objects listed.
 	Objects int
 
@@ -122,7 +125,7 @@ func (f *file) info(pages []page) (*Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	info := &Info{Version: f.pdfVersion(fm.catalog), XRefStream: f.streamed, StartXRef: f.startXRef, Objects: len(f.xrefs)}
+	info := &Info{Version: f.pdfVersion(fm.catalog), XRefStream: f.streamed, StartXRef: f.startXRef, Encrypted: f.crypt != nil, Objects: len(f.xrefs)}
 	if info.Certification, _, err = f.certification(fm.catalog); err != nil {
 		return nil, err
 	}

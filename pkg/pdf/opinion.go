@@ -3,7 +3,6 @@ package pdf
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"sync"
@@ -33,9 +32,6 @@ func secondOpinion(ctx context.Context, r io.ReaderAt, size int64, limits Limits
 	if err != nil {
 		return opinionError(ctx, err)
 	}
-	if doc.Encrypt != nil {
-		return fmt.Errorf("%w: remove the password and the restrictions and send it again", ErrEncrypted)
-	}
 	if err := doc.EnsurePageCount(); err != nil {
 		return opinionError(ctx, err)
 	}
@@ -61,7 +57,7 @@ func opinionError(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, pdfcpu.ErrWrongPassword), errors.Is(err, pdfcpu.ErrEncrypted):
-		return fmt.Errorf("%w: remove the password and the restrictions and send it again", ErrEncrypted)
+		return encrypted("a second reader asks for a password")
 	case errors.Is(err, model.ErrMaxRecursionDepthExceeded):
 		return tooComplex("it nests too deeply")
 	default:

@@ -27,6 +27,8 @@ type parser struct {
 	depth  int  // deepest nesting
 	owner  ref  // the object whose key encrypts the strings; zero when they are plain
 
+	encrypted bool // the strings of indirect objects are
+
 	// Values and entries of what is not finished yet, so that each array and each
 	// dictionary is allocated once, in its size.
 	values  []value

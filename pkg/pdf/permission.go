@@ -11,10 +11,11 @@ type rules struct {
 	// level is what is allowed in the whole document: 0 everything, 1 no change, 2 forms and
 	// signatures, 3 annotations too. Document time-stamps and validation data are always
 	// allowed (ISO 32000-2, table 257).
-	level  int
-	by     string // who says so
-	locks  []Lock // of fields
-	signed int    // number of signatures
+	level   int
+	by      string // who says so
+	locks   []Lock // of fields
+	signed  int    // number of signatures
+	stamped bool   // there are document time-stamps
 }
 
 // restrict takes the stricter of two levels.
@@ -40,7 +41,11 @@ func (f *file) rules(fm *form) (rules, error) {
 		if !ok {
 			continue
 		}
-		out.signed++
+		if sig.dict.get("Type").name() == "DocTimeStamp" {
+			out.stamped = true
+		} else {
+			out.signed++
+		}
 		by := fmt.Sprintf("the signature of field %q locks the document", fl.name)
 		if err := f.transforms(sig, func(method string, parms *dict) error {
 			switch method {
@@ -137,7 +142,7 @@ func (f *file) lock(d *dict) (*Lock, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.Fields = append(out.Fields, name.text())
+		out.Fields = append(out.Fields, f.text(name.value))
 	}
 	return out, nil
 }
@@ -150,7 +155,7 @@ func (r rules) sign(name string, certify, stamps bool) error {
 		return fmt.Errorf("%w: %s against every change; use a copy without it", ErrNotPermitted, r.by)
 	case r.level == 2 && stamps:
 		return fmt.Errorf("%w: %s against annotations; place the signature on one page only", ErrNotPermitted, r.by)
-	case certify && r.signed > 0:
+	case certify && (r.signed > 0 || r.stamped):
 		return fmt.Errorf("%w: only the first signature of a document can certify it; sign without certifying", ErrNotPermitted)
 	}
 	for _, l := range r.locks {
@@ -211,4 +216,32 @@ func (e *edit) references(signature ref, own *field) ([]byte, error) {
 		return nil, nil
 	}
 	return append(append([]byte("/Reference["), out...), ']'), nil
+}
+
+// The permissions of ISO 32000-2, table 22.
+const (
+	mayModify   = 1 << 3
+	mayAnnotate = 1 << 5
+	mayFill     = 1 << 8
+)
+
+// permitted refuses an update that the permissions of an encrypted file forbid. Who may
+// annotate may also fill forms; new fields and stamps take more.
+func (f *file) permitted(newFields, stamps bool) error {
+	if f.crypt == nil {
+		return nil
+	}
+	p := f.crypt.permissions
+	if f.crypt.revision == 2 {
+		p &^= mayFill // not known yet
+	}
+	switch {
+	case p&(mayAnnotate|mayFill) == 0:
+		return fmt.Errorf("%w: its permissions forbid to sign; have its owner allow to fill in forms", ErrNotPermitted)
+	case newFields && (p&mayAnnotate == 0 || p&mayModify == 0):
+		return fmt.Errorf("%w: its permissions forbid new form fields; use a blank signature field that it has, or have its owner allow changes", ErrNotPermitted)
+	case stamps && p&mayAnnotate == 0:
+		return fmt.Errorf("%w: its permissions forbid annotations; place the signature on one page only", ErrNotPermitted)
+	}
+	return nil
 }

@@ -103,8 +103,11 @@ func prepare(ctx context.Context, r io.ReaderAt, size int64, limits Limits, req 
 	contents := size + int64(e.tail.contents)
 	second := contents + int64(2*req.Reserve) + 2
 	u := &Update{
-		Tail: out, FieldName: name, Signatures: e.rules.signed + 1, ContentsOffset: contents,
+		Tail: out, FieldName: name, Signatures: e.rules.signed, ContentsOffset: contents,
 		ByteRange: [4]int64{0, contents, second, size + int64(len(out)) - second}, size: size,
+	}
+	if !req.DocTimestamp {
+		u.Signatures++
 	}
 	e.tail.writeByteRange(u.ByteRange)
 	return u, nil

@@ -143,7 +143,7 @@ type Update struct {
 	ContentsOffset int64
 	// FieldName is the full name of the signed field.
 	FieldName string
-	// Signatures is the number of signatures with this one.
+	// Signatures is the number of signatures with this one; document time-stamps are none.
 	Signatures int
 
 	size int64 // of the original

@@ -121,7 +121,7 @@ func (f *file) security() (Security, error) {
 		if err != nil {
 			return Security{}, err
 		}
-		v.Time = parseTime(when.text())
+		v.Time = parseTime(f.text(when.value))
 		out.VRI[strings.ToUpper(entry.name())] = v
 	}
 	return out, nil
@@ -182,6 +182,9 @@ func (e *edit) secure(s Security) error {
 	if err := s.check(); err != nil {
 		return err
 	}
+	if err := e.file.permitted(false, false); err != nil {
+		return err
+	}
 	dss, err := e.file.resolve(e.form.catalog.dict.get("DSS"))
 	if err != nil {
 		return err
@@ -215,11 +218,7 @@ func (e *edit) secure(s Security) error {
 		}
 	default:
 		r := e.tail.allocate()
-		old := dss.dict
-		if old == nil {
-			old = &dict{}
-		}
-		e.tail.object(r, old.with(sets...))
+		e.tail.object(r, e.file.with(dss.dict, sets...))
 		e.set(e.form.catalog, set{"DSS", r.bytes()})
 	}
 	return e.extension()
@@ -303,25 +302,19 @@ func (w *securityWriter) vri(dss object, keys []string, entries map[string]VRI, 
 		if !v.Time.IsZero() {
 			own = append(own, set{"TU", []byte("(" + pdfTime(v.Time) + ")")})
 		}
-		d := old.dict
-		if d == nil {
-			d = &dict{}
-		}
 		r := old.ref
 		if r.num == 0 {
 			r = w.tail.allocate()
 			added = append(added, set{key, r.bytes()})
 		}
-		w.tail.object(r, d.with(own...))
+		w.tail.object(r, w.file.with(old.dict, own...))
 	}
 	switch {
 	case len(added) == 0:
 	case vri.kind == kindDict && vri.ref.num != 0:
 		w.set(vri, added...)
-	case vri.kind == kindDict:
-		*sets = append(*sets, set{"VRI", vri.dict.with(added...)})
 	default:
-		*sets = append(*sets, set{"VRI", (&dict{}).with(added...)})
+		*sets = append(*sets, set{"VRI", w.file.with(vri.dict, added...)})
 	}
 	return nil
 }

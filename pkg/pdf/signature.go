@@ -105,7 +105,7 @@ func (f *file) signature(name string, obj object) (Signature, error) {
 	s := Signature{Field: name, Start: -1, End: -1, Ambiguous: obj.dict.repeats()}
 	text := func(key string) (string, error) {
 		v, err := f.resolve(obj.dict.get(key))
-		return v.text(), err
+		return f.text(v.value), err
 	}
 	var err error
 	if s.Name, err = text("Name"); err != nil {
@@ -158,7 +158,7 @@ func (f *file) extra(obj object) ([]Entry, error) {
 			return nil, err
 		}
 		if v.kind == kindString || v.kind == kindHexString {
-			out = append(out, Entry{Key: key, Value: v.bytes()})
+			out = append(out, Entry{Key: key, Value: f.plain(v.value)})
 		}
 	}
 	return out, nil

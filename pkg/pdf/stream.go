@@ -84,7 +84,13 @@ func (f *file) filters(obj object) ([]filter, error) {
 // inflate returns a reader of the decompressed stream; all steps must be flate.
 func (f *file) inflate(obj object, n int64, steps []filter) (contextReader, error) {
 	var out io.Reader = io.NewSectionReader(f.r, obj.stream, n)
+	if f.crypt != nil {
+		out = f.crypt.reader(f.streamMethod(obj, steps), obj.ref, out)
+	}
 	for _, step := range steps {
+		if step.name == "Crypt" {
+			continue
+		}
 		if !step.flate() {
 			return contextReader{}, broken("object %d is compressed in an unusual way", obj.ref.num)
 		}
@@ -95,6 +101,20 @@ func (f *file) inflate(obj object, n int64, steps []filter) (contextReader, erro
 		out = z
 	}
 	return contextReader{f.ctx, out}, nil
+}
+
+// streamMethod tells how the stream of obj is encrypted.
+func (f *file) streamMethod(obj object, steps []filter) method {
+	for _, step := range steps {
+		if step.name == "Crypt" {
+			return f.crypt.filters[step.parms.get("Name").name()]
+		}
+	}
+	switch typ := obj.dict.get("Type").name(); {
+	case typ == "XRef", typ == "Metadata" && !f.crypt.metadata:
+		return methodNone
+	}
+	return f.crypt.streams
 }
 
 // inflater returns a reader that decompresses r; the one kept is used again.

@@ -1,6 +1,7 @@
 package pdf
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
@@ -22,6 +23,7 @@ type tail struct {
 	byteRange int // offset in out of the numbers of the byte range
 	contents  int // offset in out of the "<" of the signature, 0 without one
 	reserve   int // number of bytes kept free there
+	err       error
 }
 
 // written is an object of the update; its offset counts as cross-references do.
@@ -62,11 +64,19 @@ func (t *tail) start(r ref) {
 // object writes a whole object.
 func (t *tail) object(r ref, body []byte) {
 	t.start(r)
-	t.out = append(append(t.out, body...), "\nendobj\n"...)
+	t.out = append(append(t.out, t.body(r, body)...), "\nendobj\n"...)
 }
 
-// stream writes a stream object; entries stand in its dictionary.
+// stream writes a stream object; entries stand in its dictionary and hold no strings.
 func (t *tail) stream(r ref, entries string, data []byte) {
+	if c := t.file.crypt; c != nil {
+		data = c.encrypt(c.streams, r, data)
+	}
+	t.plainStream(r, entries, data)
+}
+
+// plainStream writes a stream that is never encrypted.
+func (t *tail) plainStream(r ref, entries string, data []byte) {
 	t.start(r)
 	t.out = append(append(append(t.out, "<<"...), entries...), "/Length "...)
 	t.out = append(strconv.AppendInt(t.out, int64(len(data)), 10), ">>\nstream\n"...)
@@ -98,27 +108,29 @@ func (t *tail) signature(r ref, req Request, references []byte) {
 	fillZeros(zeros)
 	t.out = append(t.out[:len(t.out)+len(zeros)], '>')
 	if !req.DocTimestamp {
-		t.claims(req)
-		t.out = append(t.out, references...)
+		rest := t.body(r, append(append(append([]byte("<<"), claims(req)...), references...), ">>"...))
+		t.out = append(t.out, rest[2:len(rest)-2]...)
 	}
 	t.out = append(t.out, ">>\nendobj\n"...)
 }
 
-// claims writes what a signature says about its signer.
-func (t *tail) claims(req Request) {
+// claims returns what a signature says about its signer.
+func claims(req Request) []byte {
+	var out []byte
 	if !req.Time.IsZero() {
-		t.out = append(append(append(t.out, "/M("...), pdfTime(req.Time)...), ')')
+		out = append(append(append(out, "/M("...), pdfTime(req.Time)...), ')')
 	}
 	for _, e := range [...]struct{ key, text string }{
 		{"/Name", req.Name}, {"/Reason", req.Reason}, {"/Location", req.Location}, {"/ContactInfo", req.Contact},
 	} {
 		if e.text != "" {
-			t.out = append(append(t.out, e.key...), textString(e.text)...)
+			out = append(append(out, e.key...), textString(e.text)...)
 		}
 	}
 	for _, e := range req.Extra {
-		t.out = append(append(append(t.out, '/'), e.Key...), hexString(e.Value)...)
+		out = append(append(append(out, '/'), e.Key...), hexString(e.Value)...)
 	}
+	return out
 }
 
 func (t *tail) writeByteRange(r [4]int64) {
@@ -140,6 +152,9 @@ func (t *tail) finish() error {
 	trailer, err := t.trailer()
 	if err != nil {
 		return err
+	}
+	if t.err != nil {
+		return t.err
 	}
 	if t.file.size+int64(len(t.out)) > 9_999_999_999 {
 		return fmt.Errorf("%w: offsets above 10 GB can not be written", ErrTooLarge)
@@ -166,23 +181,26 @@ func (t *tail) trailer() ([]byte, error) {
 	if info := old.get("Info"); info.kind == kindRef {
 		out = append(append(out, "/Info "...), info.raw...)
 	}
-	ids, err := t.file.resolve(old.get("ID"))
+	if encrypt := old.get("Encrypt"); encrypt.kind != kindNull {
+		out = append(append(out, "/Encrypt "...), encrypt.raw...)
+	}
+	first, err := t.file.firstID()
 	if err != nil {
 		return nil, err
 	}
 	id := t.identity()
-	first := id
-	if ids.kind == kindArray && len(ids.list) == 2 {
-		v, err := t.file.resolve(ids.list[0])
-		if err != nil {
-			return nil, err
-		}
-		if v.kind == kindString || v.kind == kindHexString {
-			first = v.raw
-		}
+	switch {
+	case first.kind != kindNull:
+		id = append(bytes.Clone(first.raw), id...)
+	case t.file.crypt != nil:
+		id = nil // the key comes from the identifier, or from there being none
+	default:
+		id = append(id, id...)
 	}
-	out = append(append(append(out, "/ID["...), first...), id...)
-	return strconv.AppendInt(append(out, "]/Prev "...), t.file.startXRef, 10), nil
+	if id != nil {
+		out = append(append(append(out, "/ID["...), id...), ']')
+	}
+	return strconv.AppendInt(append(out, "/Prev "...), t.file.startXRef, 10), nil
 }
 
 // identity makes the changing half of the file identifier out of what changes.
@@ -249,7 +267,7 @@ func (t *tail) xrefStream(self ref, trailer []byte) {
 	})
 	entries := fmt.Sprintf("/Type/XRef/Size %d/W[1 5 2]/Index[%s]%s", t.next, index[:len(index)-1], trailer)
 	t.objects = t.objects[:len(t.objects)-1]
-	t.stream(self, entries, data)
+	t.plainStream(self, entries, data)
 }
 
 // num formats a coordinate.

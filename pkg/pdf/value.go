@@ -85,9 +85,12 @@ func (d *dict) repeats() bool {
 	return false
 }
 
-// with returns the bytes of the dictionary with some keys set; a nil value removes the key.
+// with returns the bytes of a dictionary with some keys set; a nil value removes the key.
 // Everything else is copied as it stands.
-func (d *dict) with(sets ...set) []byte {
+func (f *file) with(d *dict, sets ...set) []byte {
+	if d == nil {
+		d = &dict{}
+	}
 	size := 4
 	for _, e := range d.entries {
 		size += len(e.key) + len(e.val.raw) + 2
@@ -101,7 +104,7 @@ func (d *dict) with(sets ...set) []byte {
 		if slices.ContainsFunc(sets, func(s set) bool { return e.is(s.key) }) {
 			continue
 		}
-		out = append(append(append(append(out, e.key...), ' '), e.val.raw...), '\n')
+		out = append(append(append(append(out, e.key...), ' '), f.raw(e.val)...), '\n')
 	}
 	for _, s := range sets {
 		if s.value != nil {
@@ -266,9 +269,8 @@ func appendEscape(out, rest []byte) ([]byte, int) {
 	}
 }
 
-// text returns a text string (PDFDocEncoding, UTF-16 or UTF-8) as UTF-8.
-func (v value) text() string {
-	b := v.bytes()
+// decodeText decodes a text string (PDFDocEncoding, UTF-16 or UTF-8) into UTF-8.
+func decodeText(b []byte) string {
 	switch {
 	case bytes.HasPrefix(b, []byte{0xFE, 0xFF}):
 		return decodeUTF16(b[2:], true)
@@ -279,9 +281,23 @@ func (v value) text() string {
 	}
 	out := make([]rune, len(b))
 	for i, c := range b {
-		out[i] = rune(c)
+		out[i] = docEncoding(c)
 	}
 	return string(out)
+}
+
+// docEncoding decodes a byte of PDFDocEncoding (ISO 32000-2, annex D.3).
+func docEncoding(c byte) rune {
+	switch {
+	case c >= 0x18 && c <= 0x1F:
+		return []rune("\u02D8\u02C7\u02C6\u02D9\u02DD\u02DB\u02DA\u02DC")[c-0x18]
+	case c >= 0x80 && c <= 0xA0:
+		return []rune("\u2022\u2020\u2021\u2026\u2014\u2013\u0192\u2044\u2039\u203A\u2212\u2030\u201E\u201C\u201D\u2018" +
+			"\u2019\u201A\u2122\uFB01\uFB02\u0141\u0152\u0160\u0178\u017D\u0131\u0142\u0153\u0161\u017E\uFFFD\u20AC")[c-0x80]
+	case c == 0x7F || c == 0xAD:
+		return '\uFFFD'
+	}
+	return rune(c)
 }
 
 func decodeUTF16(b []byte, big bool) string {

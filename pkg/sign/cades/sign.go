@@ -1,6 +1,7 @@
 package cades
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/x509"
@@ -223,6 +224,9 @@ func (m *Message) add(ctx context.Context, info *cms.SignerInfo, p *Params) erro
 			if err != nil {
 				return err
 			}
+			if err := proven(more, chain[0], p.Now()); err != nil {
+				return err
+			}
 			data.Merge(more)
 		}
 	}
@@ -236,6 +240,21 @@ func (m *Message) add(ctx context.Context, info *cms.SignerInfo, p *Params) erro
 	}
 	for _, der := range data.CRLs {
 		m.message.AddCRL(der)
+	}
+	return nil
+}
+
+// proven asks that the data lead from a certificate to a root and speak for each on the way.
+func proven(data revocation.Data, leaf *x509.Certificate, at time.Time) error {
+	path := cms.Path(leaf, data.Certificates)
+	root := path[len(path)-1]
+	if !bytes.Equal(root.RawIssuer, root.RawSubject) {
+		return fmt.Errorf("%w: %s needs the whole path, and the issuer of a certificate is missing; give the chain with its root", ErrLevel, LevelBLT)
+	}
+	for i, certificate := range path[:len(path)-1] {
+		if err := data.Status(certificate, path[i+1], at).Err(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

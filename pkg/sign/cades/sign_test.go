@@ -221,6 +221,7 @@ func TestSignRefuses(t *testing.T) {
 		"authority is nobody": {func(p *cades.Params) {
 			p.Timestamp = func(context.Context, []byte) ([]byte, error) { return content, nil }
 		}, cms.ErrTimestamp},
+		"root is missing": {func(p *cades.Params) { p.Chain = p.Chain[:2] }, cades.ErrLevel},
 		"authority errs": {func(p *cades.Params) {
 			p.Timestamp = func(ctx context.Context, _ []byte) ([]byte, error) { return c.tsa.Timestamp(ctx, content) }
 		}, cms.ErrTimestamp},

@@ -184,18 +184,22 @@ func checkValidity(leaf *x509.Certificate, now time.Time) error {
 	return nil
 }
 
-// checkToken never lets a token into the signature that is about something else; it returns its DER.
+// checkToken never lets a token into the signature that is about something else, or that no
+// time-stamp authority signed; whether it is trusted is for the caller to know. It returns the token's DER.
 func checkToken(token, value []byte) ([]byte, error) {
-	m, _, err := parse(token)
+	m, s, err := parse(token)
 	if err != nil {
 		return nil, fmt.Errorf("time-stamp: %w: %w", ErrTimestamp, err)
 	}
-	_, info, err := parseTSTInfo(m)
+	content, stamp, err := parseTSTInfo(m)
 	if err != nil {
 		return nil, fmt.Errorf("time-stamp: %w: %w", ErrTimestamp, err)
 	}
-	if !info.covers(value) {
+	if !stamp.covers(value) {
 		return nil, fmt.Errorf("time-stamp is over other bytes: %w", ErrTimestamp)
+	}
+	if _, err := m.checkAuthority(s, content); err != nil {
+		return nil, fmt.Errorf("time-stamp: %w: %w", ErrTimestamp, err)
 	}
 	der, _, ok := fromBER(token)
 	if !ok {

@@ -42,11 +42,12 @@ func (s *SignerInfo) TimestampChain() ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("time-stamp: %w", err)
 	}
-	return ordered(leaf, m.parsed), nil
+	return Path(leaf, m.parsed), nil
 }
 
-// ordered goes from a certificate to the one that signed it, as long as there is one.
-func ordered(leaf *x509.Certificate, among []*x509.Certificate) []*x509.Certificate {
+// Path goes from a certificate to the one that signed it, as long as there is one: it ends at a
+// self-issued certificate, or where the issuer is not among those given. It says nothing about trust.
+func Path(leaf *x509.Certificate, among []*x509.Certificate) []*x509.Certificate {
 	chain := []*x509.Certificate{leaf}
 	for last := leaf; !bytes.Equal(last.RawIssuer, last.RawSubject); {
 		next := slices.IndexFunc(among, func(c *x509.Certificate) bool {

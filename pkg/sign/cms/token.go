@@ -74,6 +74,21 @@ func verifyToken(der []byte, digest func(crypto.Hash) ([]byte, error), roots *x5
 	if !bytes.Equal(want, token.Imprint) {
 		return nil, ErrDigestMismatch
 	}
+	info, err := m.checkAuthority(s, content)
+	if err != nil {
+		return nil, err
+	}
+	token.Authority, token.Chain = info.Certificate, info.Chain
+	chain, err := path(info.Certificate, m.parsed, roots, at, x509.ExtKeyUsageTimeStamping)
+	if err != nil {
+		return token, err
+	}
+	token.Chain = chain
+	return token, nil
+}
+
+// checkAuthority proves that a certificate for time-stamping, which the token names and carries, signed it.
+func (m *Message) checkAuthority(s *signer, content []byte) (*Info, error) {
 	info, err := m.check(s, sum(s.hash, content))
 	if err != nil {
 		return nil, err
@@ -92,13 +107,7 @@ func verifyToken(der []byte, digest func(crypto.Hash) ([]byte, error), roots *x5
 	if !isTimestampAuthority(info.Certificate) {
 		return nil, fmt.Errorf("certificate is not for time-stamping alone: %w", ErrUnsupported)
 	}
-	token.Authority, token.Chain = info.Certificate, info.Chain
-	chain, err := path(info.Certificate, m.parsed, roots, at, x509.ExtKeyUsageTimeStamping)
-	if err != nil {
-		return token, err
-	}
-	token.Chain = chain
-	return token, nil
+	return info, nil
 }
 
 // isTimestampAuthority asks for the one critical key purpose of RFC 3161, 2.3.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"signbus.dev/pkg/sign/cms"
 	"signbus.dev/pkg/sign/tsp"
@@ -92,8 +94,12 @@ func TestTimestampIsRefused(t *testing.T) {
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			der := sign(t, key, chain, func(r *cms.Request) { r.Timestamp = test.timestamp })
-			info, err := cms.Verify(der, digestOf(content), root.roots, now)
+			plain := sign(t, key, chain)
+			value, err := cms.SignatureValue(plain)
+			require.NoError(t, err)
+			token, err := test.timestamp(t.Context(), value)
+			require.NoError(t, err)
+			info, err := cms.Verify(withToken(t, plain, token), digestOf(content), root.roots, now)
 			require.ErrorIs(t, err, cms.ErrTimestamp)
 			require.Equal(t, test.untrusted, info.Timestamp != nil)
 			if test.untrusted {
@@ -104,12 +110,77 @@ func TestTimestampIsRefused(t *testing.T) {
 			require.True(t, info.Certificate.Equal(chain[0]))
 		})
 	}
-	// Sign itself refuses a token over something else.
-	_, err := cms.Sign(t.Context(), cms.Request{
-		Digest: hashed(crypto.SHA256, content), Signer: key, Chain: chain, Now: clock,
-		Timestamp: func(ctx context.Context, _ []byte) ([]byte, error) { return genuine.Timestamp(ctx, []byte("other")) },
+}
+
+// Trust is for whoever asked the authority to judge; what no authority can have said never gets into a signature.
+func TestSignRefusesWrongTokens(t *testing.T) {
+	t.Parallel()
+	root, key := newAuthority(t), newKey(t, "P-256")
+	chain := root.issue(t, key.Public())
+	genuine := stamper(t, root, now)
+	change := func(change func([]byte) []byte) func(context.Context, []byte) ([]byte, error) {
+		return func(ctx context.Context, value []byte) ([]byte, error) {
+			token, err := genuine.Timestamp(ctx, value)
+			return change(token), err
+		}
+	}
+	for name, timestamp := range map[string]func(context.Context, []byte) ([]byte, error){
+		"over something else":     func(ctx context.Context, _ []byte) ([]byte, error) { return genuine.Timestamp(ctx, []byte("other")) },
+		"of another key":          change(func(token []byte) []byte { token[len(token)-1] ^= 1; return token }),
+		"cut":                     change(func(token []byte) []byte { return token[:len(token)-1] }),
+		"empty":                   change(func([]byte) []byte { return nil }),
+		"purpose is not critical": stamper(t, root, now, forTimestamps(false)).Timestamp,
+		"purpose is not there":    stamper(t, root, now, func(c *x509.Certificate) { c.ExtraExtensions = nil }).Timestamp,
+	} {
+		t.Run(name, func(t *testing.T) {
+			der, err := cms.Sign(t.Context(), cms.Request{Digest: hashed(crypto.SHA256, content), Signer: key, Chain: chain, Now: clock, Timestamp: timestamp})
+			require.ErrorIs(t, err, cms.ErrTimestamp)
+			require.Nil(t, der)
+		})
+	}
+}
+
+// withToken puts any bytes into the place of a time-stamp of the one signer of a detached signature.
+func withToken(t testing.TB, der, token []byte) []byte {
+	t.Helper()
+	const sequence, set, context0, context1 = cbasn1.SEQUENCE, cbasn1.SET, cbasn1.Tag(0xa0), cbasn1.Tag(0xa1)
+	signer := openMessage(t, der).Raw(0)
+	before, found := bytes.CutSuffix(der, signer)
+	require.True(t, found)
+	// The lengths of everything around the signer are written anew.
+	input := cryptobyte.String(append(before, signer...))
+	var info, kind, explicit, data, inside cryptobyte.String
+	require.True(t, input.ReadASN1(&info, sequence) && info.ReadASN1Element(&kind, cbasn1.OBJECT_IDENTIFIER) &&
+		info.ReadASN1(&explicit, context0) && explicit.ReadASN1(&data, sequence))
+	raw := cryptobyte.String(signer)
+	require.True(t, raw.ReadASN1(&inside, sequence))
+	at := len(data) - len(signer) - 4 // The SET around the signer has two bytes of length.
+	require.Equal(t, byte(set), data[at])
+	head := data[:at]
+	oid := []byte{6, 11, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 16, 2, 14}
+	var b cryptobyte.Builder
+	b.AddASN1(sequence, func(b *cryptobyte.Builder) {
+		b.AddBytes(kind)
+		b.AddASN1(context0, func(b *cryptobyte.Builder) {
+			b.AddASN1(sequence, func(b *cryptobyte.Builder) {
+				b.AddBytes(head)
+				b.AddASN1(set, func(b *cryptobyte.Builder) {
+					b.AddASN1(sequence, func(b *cryptobyte.Builder) {
+						b.AddBytes(inside)
+						b.AddASN1(context1, func(b *cryptobyte.Builder) {
+							b.AddASN1(sequence, func(b *cryptobyte.Builder) {
+								b.AddBytes(oid)
+								b.AddASN1(set, func(b *cryptobyte.Builder) { b.AddBytes(token) })
+							})
+						})
+					})
+				})
+			})
+		})
 	})
-	require.ErrorIs(t, err, cms.ErrTimestamp)
+	stamped, err := b.Bytes()
+	require.NoError(t, err)
+	return stamped
 }
 
 func TestVerifyTokenOfOpenSSL(t *testing.T) {

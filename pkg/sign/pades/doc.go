@@ -1,11 +1,15 @@
-// Package pades signs PDF files and checks signatures in them, as ETSI EN 319 142-1
-// describes for the levels B-B and B-T.
+// Package pades signs PDF files and checks signatures in them, at the baseline levels B-B,
+// B-T, B-LT and B-LTA of ETSI EN 319 142-1.
 //
 // It promises that the bytes of the original are the first bytes of every result, that
-// a signature is complete or fails with an error, and that checking works in bounded
+// the level asked for is reached or the signature fails, and that checking works in bounded
 // time and memory on hostile files. A file is streamed and never held in memory, and one
-// whose digest state was kept is not read again but for its structure.
+// whose digest state was kept is not read again but for its structure. What a signature
+// adds is prepared in memory, as one tail: the signature, then for B-LT an update with the
+// validation data, then for B-LTA one with a document time-stamp over all of it.
 //
-// It does not fetch anything, does not ask whether a certificate was revoked, and does
-// not judge what a later update changed: it reports that something came later.
+// Checking judges certificates at the time that is proven, by what the file holds. It fetches
+// nothing, and does not judge what a later signature that is trusted covers: who signs last
+// answers for the whole. Time-stamps and validation data answer for nothing, and may come
+// later; everything else behind the last signature is reported.
 package pades

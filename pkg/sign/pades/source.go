@@ -96,6 +96,15 @@ type digests struct {
 	own   hash.Hash // nil when the signature uses SHA-256 too
 }
 
+// digest is SHA-256 after the file, kept or by a pass.
+func (s Source) digest(ctx context.Context) (digest.State, error) {
+	d, err := s.digests(ctx, crypto.SHA256)
+	if err != nil {
+		return digest.State{}, err
+	}
+	return d.whole, nil
+}
+
 func (s Source) digests(ctx context.Context, h crypto.Hash) (*digests, error) {
 	d := &digests{whole: s.Digest}
 	if s.Digest.Known() && s.Digest.Bytes() != s.Size {

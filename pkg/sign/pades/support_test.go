@@ -183,7 +183,20 @@ func run(t testing.TB, tool string, args ...string) string {
 // timestamps returns a time-stamp function whose certificate has the given extra size.
 func timestamps(t testing.TB, extra int) func(ctx context.Context, value []byte) ([]byte, error) {
 	t.Helper()
+	return stampingAuthority(t, extra, 365).Timestamp
+}
+
+// digestTimestamps returns a time-stamp function for digests, of an authority whose
+// certificate is valid for some days.
+func digestTimestamps(t testing.TB, days int) func(ctx context.Context, digest []byte) ([]byte, error) {
+	t.Helper()
+	return stampingAuthority(t, 0, days).TimestampDigest
+}
+
+func stampingAuthority(t testing.TB, extra, days int) *tsp.Authority {
+	t.Helper()
 	identity := testAuthority().issue("Signbus Test TSA", must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)), func(c *x509.Certificate) {
+		c.NotAfter = now.AddDate(0, 0, days)
 		c.KeyUsage = x509.KeyUsageDigitalSignature
 		c.ExtKeyUsage = nil
 		c.ExtraExtensions = []pkix.Extension{{
@@ -200,7 +213,23 @@ func timestamps(t testing.TB, extra int) func(ctx context.Context, value []byte)
 		},
 	})
 	require.NoError(t, err)
-	return authority.Timestamp
+	return authority
+}
+
+// selfSigned is a key that nobody vouches for.
+func selfSigned(t testing.TB) signer {
+	t.Helper()
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Nobody"}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+	return signer{key, []*x509.Certificate{must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))))}}
+}
+
+func writeCertificate(t testing.TB, der []byte) string {
+	t.Helper()
+	return write(t, "certificate.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
 // writePKCS12 writes the key and the chain in a file with the password "secret".

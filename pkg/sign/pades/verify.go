@@ -7,29 +7,28 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/sign/cms"
+	"signbus.dev/pkg/sign/revocation"
 )
 
-// Level is the baseline level that a signature reaches.
-type Level string
-
-// The levels that this package tells apart.
 const (
-	// LevelNone is for a signature that holds but is no PAdES baseline signature.
-	LevelNone Level = ""
-	// LevelBB is a baseline signature.
-	LevelBB Level = "B-B"
-	// LevelBT is a baseline signature with a time-stamp.
-	LevelBT Level = "B-T"
+	docTimestamp = "DocTimeStamp" // ISO 32000-2, 12.8.5
+	subCAdES     = "ETSI.CAdES.detached"
+	subPKCS7     = "adbe.pkcs7.detached"
+	subRFC3161   = "ETSI.RFC3161"
 )
 
-// Report is what the check of one signature found.
+// Report is what the check of one signature or document time-stamp found.
 type Report struct {
 	// Field is the name of the signed field.
 	Field string `json:"field"`
+	// DocTimestamp tells that it is a document time-stamp: nobody signed, an authority
+	// says that the file existed.
+	DocTimestamp bool `json:"docTimestamp,omitempty"`
 	// Name, Reason and Location are what the document says; they are covered by the
 	// signature when it is intact, and proven by nobody.
 	Name     string `json:"name,omitempty"`
@@ -37,7 +36,7 @@ type Report struct {
 	Location string `json:"location,omitempty"`
 	// Time is the claimed time of signing.
 	Time time.Time `json:"time,omitzero"`
-	// TimestampTime is the time that a time-stamp proves; zero without one.
+	// TimestampTime is the time that a time-stamp proves; zero without one that is trusted.
 	TimestampTime time.Time `json:"timestampTime,omitzero"`
 	// TimestampAuthority is the subject of the authority that made the time-stamp.
 	TimestampAuthority string `json:"timestampAuthority,omitempty"`
@@ -46,16 +45,24 @@ type Report struct {
 	// Subject is the subject of the signer's certificate, Certificate the certificate.
 	Subject     string            `json:"subject,omitempty"`
 	Certificate *x509.Certificate `json:"-"`
+	// Certification is the level at which the signature certifies the document, 1 to 3; see [pdf.Request].
+	Certification int `json:"certification,omitempty"`
 	// WholeFile tells whether the signature covers every byte of the file but itself.
 	WholeFile bool `json:"wholeFile"`
-	// LaterChanges tells whether bytes were appended that neither this nor any later
-	// intact signature covers.
+	// LaterChanges tells whether something was appended that neither this nor any later
+	// signature covers. Validation data and document time-stamps alone are no change, nor
+	// is what covers itself by a signature that is trusted as much as this one.
 	LaterChanges bool `json:"laterChanges"`
 	// Intact tells whether the signed bytes are unchanged and the signature belongs to the certificate.
 	Intact bool `json:"intact"`
-	// Trusted tells whether the certificate leads to one of the given roots.
+	// Trusted tells whether the certificate leads to one of the given roots, was valid
+	// at the proven time of signing, and was not revoked by then as far as the file tells.
 	Trusted bool `json:"trusted"`
-	// Level is the baseline level reached; empty for a signature that is not intact.
+	// Revoked is when the signer's certificate or one above it was revoked, by the data in
+	// the file; zero when it was not. It may be later than the signature.
+	Revoked time.Time `json:"revoked,omitzero"`
+	// Level is the baseline level reached, as far as it is proven: time-stamps count when
+	// the roots vouch for them. Empty for a signature that is not intact.
 	Level Level `json:"level,omitempty"`
 	// Problem says in one sentence what is wrong; empty when nothing is.
 	Problem string `json:"problem,omitempty"`
@@ -66,96 +73,123 @@ type Report struct {
 // Valid tells whether the signature is intact and trusted, and nothing uncovered came later.
 func (r Report) Valid() bool { return r.Intact && r.Trusted && !r.LaterChanges }
 
-// Verify checks every signature of a file that may be hostile, in the order in which
-// they were made. An error means that the file could not be read; what is wrong with a signature stands
-// in its report. A file without signatures has no reports.
+// Verify checks every signature and document time-stamp of a file that may be hostile, in
+// the order in which they were made. An error means that the file could not be read; what
+// is wrong with a signature stands in its report. A file without signatures has no reports.
+//
+// Certificates are judged at the time that is proven (ETSI EN 319 102-1, 5.6): what a trusted
+// document time-stamp covers existed then, and a signature with a trusted time-stamp was made
+// before that. So a signature outlives its certificate. Without any proof the time is now.
+// Revocation is judged by what the file holds; nothing is fetched.
 func Verify(ctx context.Context, in io.ReaderAt, size int64, roots *x509.CertPool, now time.Time) ([]Report, error) {
-	// A signed file was read and accepted once; its size is not what makes it dangerous.
-	signatures, err := pdf.Signatures(ctx, in, size, pdf.Limits{Bytes: max(size, 1)})
+	reports, err := verify(ctx, in, size, roots, now)
 	if err != nil {
 		return nil, fmt.Errorf("verify pdf: %w", err)
 	}
-	reports := make([]Report, 0, len(signatures))
-	for _, s := range signatures {
-		v := verifier{ctx: ctx, in: in, size: size, roots: roots, now: now}
-		r, err := v.check(s)
-		if err != nil {
-			return nil, fmt.Errorf("verify pdf: %w", err)
-		}
-		reports = append(reports, r)
-	}
-	markLaterChanges(reports, size)
 	return reports, nil
 }
 
-// markLaterChanges finds what the last intact signature leaves open.
-func markLaterChanges(reports []Report, size int64) {
-	var covered int64
-	for _, r := range reports {
-		if r.Intact {
-			covered = max(covered, r.end)
-		}
+func verify(ctx context.Context, in io.ReaderAt, size int64, roots *x509.CertPool, now time.Time) ([]Report, error) {
+	// A signed file was read and accepted once; its size is not what makes it dangerous.
+	limits := pdf.Limits{Bytes: max(size, 1)}
+	signatures, err := pdf.Signatures(ctx, in, size, limits)
+	if err != nil || len(signatures) == 0 {
+		return nil, err
 	}
-	for i := range reports {
-		r := &reports[i]
-		if covered == size || !r.Intact {
-			continue
-		}
-		r.LaterChanges = true
-		if r.Problem == "" {
-			r.Problem = "The file was changed after the last signature; later changes are not signed."
-		}
+	security, err := pdf.ReadSecurity(ctx, in, size, limits)
+	if err != nil {
+		return nil, err
 	}
+	if roots == nil {
+		roots = x509.NewCertPool() // nil would ask the operating system
+	}
+	v := &verifier{
+		ctx: ctx, in: in, size: size, limits: limits, roots: roots, now: now,
+		digests: newRangeDigests(ctx, in, size), evidence: newEvidence(ctx, dataOf(security)), signatures: signatures,
+		reports: make([]Report, len(signatures)), chains: make([]signerChains, len(signatures)), changes: map[int64]bool{},
+	}
+	return v.reports, v.run()
 }
 
 type verifier struct {
-	ctx   context.Context
-	in    io.ReaderAt
-	size  int64
-	roots *x509.CertPool
-	now   time.Time
+	ctx        context.Context
+	in         io.ReaderAt
+	size       int64
+	limits     pdf.Limits
+	roots      *x509.CertPool
+	now        time.Time
+	digests    *rangeDigests
+	evidence   *evidence
+	signatures []pdf.Signature
+	reports    []Report
+	chains     []signerChains
+	changes    map[int64]bool // whether what comes behind an offset changes the document
 }
 
-// check fills in the report of one signature; an error means that reading fails.
-func (v verifier) check(s pdf.Signature) (Report, error) {
-	r := Report{Field: s.Field, Name: s.Name, Reason: s.Reason, Location: s.Location, Time: s.Time, SubFilter: s.SubFilter}
-	if r.Problem = v.envelope(s); r.Problem != "" {
-		return r, nil
+// signerChains are the trusted paths that a signature hangs on, and when each must have been good.
+type signerChains []question
+
+func (v *verifier) run() error {
+	for i, s := range v.signatures {
+		r := &v.reports[i]
+		*r = Report{
+			Field: s.Field, DocTimestamp: s.Type == docTimestamp, Name: s.Name, Reason: s.Reason, Location: s.Location,
+			Time: s.Time, SubFilter: s.SubFilter, Certification: s.Certify,
+		}
+		if r.Problem = envelope(s, v.size); r.Problem == "" {
+			r.end = s.ByteRange[2] + s.ByteRange[3]
+			r.WholeFile = r.end == v.size
+			if !v.digests.add(i, [4]int64(s.ByteRange)) {
+				r.Problem = "The signature covers bytes that others cover too, more than an honest file has."
+			}
+		}
 	}
-	r.end = s.ByteRange[2] + s.ByteRange[3]
-	r.WholeFile = r.end == v.size
-	var readErr error
-	info, err := cms.Verify(s.Contents, func(h crypto.Hash) ([]byte, error) {
-		digest, err := v.digest(h, s.ByteRange)
-		readErr = err
-		return digest, err
-	}, v.roots, v.now)
-	if readErr != nil {
-		return r, readErr
+	// From the last to the first: what a time-stamp covers is judged at its time.
+	proven, archive := v.now, -1
+	for i := len(v.signatures) - 1; i >= 0; i-- {
+		r := &v.reports[i]
+		if r.Problem != "" {
+			continue
+		}
+		var err error
+		if r.DocTimestamp {
+			err = v.stamp(i, proven)
+		} else {
+			err = v.signature(i, proven)
+		}
+		if err != nil {
+			return err
+		}
+		if r.DocTimestamp && r.Trusted {
+			archive = max(archive, i)
+			if r.TimestampTime.Before(proven) {
+				proven = r.TimestampTime
+			}
+		}
 	}
-	untrusted := errors.Is(err, cms.ErrUntrusted) || errors.Is(err, cms.ErrTimestamp)
-	r.Intact = info != nil && (err == nil || untrusted)
-	r.Trusted = r.Intact && !errors.Is(err, cms.ErrUntrusted)
-	r.Problem = problemOf(err)
-	if r.Intact {
-		r.describe(info, s)
+	if err := v.longTerm(archive); err != nil {
+		return err
 	}
-	return r, nil
+	return v.markLaterChanges()
 }
 
 // envelope checks everything about a signature that needs no cryptography: the
 // signed range must be the whole of a revision but the signature itself, else bytes could hide
 // in the gap. It returns the problem, if there is one.
-func (v verifier) envelope(s pdf.Signature) string {
+func envelope(s pdf.Signature, size int64) string {
 	b := s.ByteRange
+	supported := s.SubFilter == subCAdES || s.SubFilter == subPKCS7
+	if s.Type == docTimestamp {
+		supported = s.SubFilter == subRFC3161
+	}
 	switch {
-	case s.SubFilter != "ETSI.CAdES.detached" && s.SubFilter != "adbe.pkcs7.detached":
+	case !supported:
 		return "The format of the signature is not supported."
 	case s.Ambiguous:
 		return "The signature is described twice, so that programs read it differently."
 	case len(b) != 4 || s.Contents == nil:
 		return "The signature does not say which bytes it covers."
-	case b[0] != 0 || b[1] <= 0 || b[2] <= b[1] || b[3] < 0 || b[3] > v.size || b[2] > v.size-b[3]:
+	case b[0] != 0 || b[1] <= 0 || b[2] <= b[1] || b[3] < 0 || b[3] > size || b[2] > size-b[3]:
 		return "The signature claims bytes that are not in the file, or leaves out its beginning."
 	case s.Start != b[1] || s.End != b[2]:
 		return "The signature leaves out more than itself, so that unsigned bytes could hide."
@@ -163,47 +197,235 @@ func (v verifier) envelope(s pdf.Signature) string {
 	return ""
 }
 
-// digest hashes the signed bytes.
-func (v verifier) digest(h crypto.Hash, b []int64) ([]byte, error) {
-	sum := h.New()
-	buf := make([]byte, 128<<10)
-	for i := 0; i < len(b); i += 2 {
-		part := io.NewSectionReader(v.in, b[i], b[i+1])
-		for {
-			if err := v.ctx.Err(); err != nil {
-				return nil, err
-			}
-			n, err := part.Read(buf)
-			sum.Write(buf[:n])
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				return nil, fmt.Errorf("read signed bytes: %w", err)
-			}
-		}
+// digestOf is the function that asks for the digest of what a signature covers. What
+// fails in reading is kept apart from what is wrong with the signature.
+func (v *verifier) digestOf(i int, failed *error) func(crypto.Hash) ([]byte, error) {
+	return func(h crypto.Hash) ([]byte, error) {
+		sum, err := v.digests.sum(i, h)
+		*failed = err
+		return sum, err
 	}
-	return sum.Sum(nil), nil
 }
 
-func (r *Report) describe(info *cms.Info, s pdf.Signature) {
+// stamp checks a document time-stamp at a time; an error means that reading fails.
+func (v *verifier) stamp(i int, at time.Time) error {
+	r := &v.reports[i]
+	var failed error
+	token, err := cms.VerifyToken(v.signatures[i].Contents, v.digestOf(i, &failed), x509.NewCertPool(), at)
+	if failed != nil {
+		return failed
+	}
+	if token == nil {
+		r.Problem = problemOf(err)
+		if errors.Is(err, cms.ErrDigestMismatch) {
+			r.Problem = problemOf(cms.ErrDigestMismatch)
+		}
+		return nil
+	}
+	r.Intact = true
+	r.Certificate, r.Subject = token.Authority, token.Authority.Subject.String()
+	r.TimestampAuthority = r.Subject
+	q, problem := v.judgeStamp(token.Authority, token.Chain, token.Time, at)
+	if problem != "" {
+		r.Problem = problem
+		return nil
+	}
+	r.Trusted, r.Time, r.TimestampTime = true, token.Time, token.Time
+	v.chains[i] = signerChains{q}
+	return nil
+}
+
+// skew is how far the clocks of authorities may be ahead of ours.
+const skew = 5 * time.Minute
+
+// judgeStamp tells whether an authority is trusted at a time that its token lies before.
+func (v *verifier) judgeStamp(authority *x509.Certificate, carried []*x509.Certificate, stamped, at time.Time) (question, string) {
+	const untrusted = "The time-stamp of the signature is wrong or not trusted."
+	if stamped.After(at.Add(skew)) {
+		return question{}, "The time-stamp is of a later time than what covers it."
+	}
+	chain, err := v.path(authority, carried, at, x509.ExtKeyUsageTimeStamping)
+	if err != nil {
+		return question{}, untrusted
+	}
+	for i, c := range chain[:len(chain)-1] {
+		s := v.evidence.status(c, chain[i+1], at)
+		// A time-stamp outlives an authority that was closed, but not one whose key may be
+		// in other hands (RFC 3161, 4).
+		closed := s.Reason >= 3 && s.Reason <= 5 && s.RevokedAt.After(stamped)
+		if s.State == revocation.Revoked && !closed {
+			return question{}, "The certificate of the time-stamp authority was revoked."
+		}
+	}
+	return question{chain, stamped}, ""
+}
+
+// signature checks a signature at a time; an error means that reading fails.
+func (v *verifier) signature(i int, at time.Time) error {
+	s, r := v.signatures[i], &v.reports[i]
+	var failed error
+	// No roots: trust is judged below, with the certificates of the file.
+	info, err := cms.Verify(s.Contents, v.digestOf(i, &failed), x509.NewCertPool(), at)
+	if failed != nil {
+		return failed
+	}
+	if info == nil {
+		r.Problem = problemOf(err)
+		return nil
+	}
+	r.Intact = true
 	r.Certificate, r.Subject = info.Certificate, info.Certificate.Subject.String()
 	if r.Time.IsZero() {
 		r.Time = info.SigningTime
 	}
-	if s.SubFilter == "ETSI.CAdES.detached" && info.HasSigningCertificateV2 {
+	if s.SubFilter == subCAdES && info.HasSigningCertificateV2 {
 		r.Level = LevelBB
 	}
-	if info.Timestamp == nil {
+	signed := at
+	stamp := info.Timestamp
+	if stamp == nil && errors.Is(err, cms.ErrTimestamp) {
+		r.Problem = problemOf(cms.ErrTimestamp)
+		return nil
+	}
+	if stamp != nil {
+		r.TimestampAuthority = stamp.Authority.Subject.String()
+		q, problem := v.judgeStamp(stamp.Authority, stamp.Chain, stamp.Time, at)
+		if problem != "" {
+			r.Problem = problem
+			return nil
+		}
+		v.chains[i] = append(v.chains[i], q)
+		r.TimestampTime = stamp.Time
+		if stamp.Time.Before(signed) {
+			signed = stamp.Time
+		}
+		if r.Level == LevelBB {
+			r.Level = LevelBT
+		}
+	}
+	v.judgeSigner(i, info, signed)
+	return nil
+}
+
+// judgeSigner tells whether a signer is trusted at the time of signing.
+func (v *verifier) judgeSigner(i int, info *cms.Info, signed time.Time) {
+	r := &v.reports[i]
+	chain, err := v.path(info.Certificate, info.Chain, signed, x509.ExtKeyUsageAny)
+	if err != nil {
+		r.Problem = problemOf(cms.ErrUntrusted)
+		if invalid := new(x509.CertificateInvalidError); errors.As(err, invalid) && invalid.Reason == x509.Expired {
+			r.Problem = "The signer's certificate was not valid at the time that is proven for the signature."
+		}
 		return
 	}
-	r.TimestampTime = info.Timestamp.Time
-	if info.Timestamp.Authority != nil {
-		r.TimestampAuthority = info.Timestamp.Authority.Subject.String()
+	for j, c := range chain[:len(chain)-1] {
+		s := v.evidence.status(c, chain[j+1], signed)
+		if r.Revoked.IsZero() || !s.RevokedAt.IsZero() && s.RevokedAt.Before(r.Revoked) {
+			r.Revoked = s.RevokedAt
+		}
+		if s.State == revocation.Revoked {
+			r.Problem = "The signer's certificate was revoked before the time that is proven for the signature."
+			return
+		}
 	}
-	if r.Level == LevelBB {
-		r.Level = LevelBT
+	r.Trusted = true
+	v.chains[i] = append(v.chains[i], question{chain, signed})
+}
+
+// path finds a way to a root, with the certificates of the message and of the file; the
+// standard library bounds the work per call.
+func (v *verifier) path(leaf *x509.Certificate, carried []*x509.Certificate, at time.Time, usage x509.ExtKeyUsage) ([]*x509.Certificate, error) {
+	intermediates := x509.NewCertPool()
+	for _, list := range [][]*x509.Certificate{carried, v.evidence.data.Certificates} {
+		for _, c := range list {
+			intermediates.AddCert(c)
+		}
 	}
+	chains, err := leaf.Verify(x509.VerifyOptions{
+		Roots: v.roots, Intermediates: intermediates, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{usage},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return chains[0], nil
+}
+
+// longTerm raises the level of signatures whose validation data is in the file, and of
+// those for which a trusted document time-stamp covers that data too. The archive is the
+// number of the last such time-stamp, which covers what every earlier one covers.
+func (v *verifier) longTerm(archive int) error {
+	var covered *evidence
+	for i := range v.reports {
+		r := &v.reports[i]
+		if r.Level != LevelBT || !r.Trusted || !v.evidence.proves(v.chains[i]) {
+			continue
+		}
+		r.Level = LevelBLT
+		if archive < 0 || v.reports[archive].end <= r.end {
+			continue
+		}
+		if covered == nil {
+			// The file as it was when it was time-stamped is a file of its own.
+			end := v.reports[archive].end
+			security, err := pdf.ReadSecurity(v.ctx, io.NewSectionReader(v.in, 0, end), end, v.limits)
+			if err != nil && v.ctx.Err() != nil {
+				return err
+			}
+			covered = newEvidence(v.ctx, dataOf(security))
+		}
+		if covered.proves(v.chains[i]) {
+			r.Level = LevelBLTA
+		}
+	}
+	return v.ctx.Err()
+}
+
+// markLaterChanges finds what the last signature leaves open. A time-stamp says nothing
+// about what it covers, so it closes nothing; but it and validation data may come later.
+func (v *verifier) markLaterChanges() error {
+	closed := func(trusted, stamps bool) (end int64) {
+		for _, r := range v.reports {
+			if r.Intact && (r.Trusted || !trusted) && (stamps || !r.DocTimestamp) {
+				end = max(end, r.end)
+			}
+		}
+		return end
+	}
+	onlyStamps := !slices.ContainsFunc(v.reports, func(r Report) bool { return !r.DocTimestamp })
+	for i := range v.reports {
+		r := &v.reports[i]
+		if !r.Intact {
+			continue
+		}
+		open, err := v.open(closed(r.Trusted, onlyStamps))
+		if err != nil {
+			return err
+		}
+		if !open {
+			continue
+		}
+		r.LaterChanges = true
+		if r.Problem == "" {
+			r.Problem = "The file was changed after the last signature; later changes are not signed."
+		}
+	}
+	return nil
+}
+
+// open tells whether what comes behind an offset changes the document.
+func (v *verifier) open(end int64) (bool, error) {
+	if end == v.size {
+		return false, nil
+	}
+	if end == 0 {
+		return true, nil
+	}
+	if known, ok := v.changes[end]; ok {
+		return known, nil
+	}
+	harmless, err := pdf.OnlyValidation(v.ctx, v.in, end, v.size, v.limits)
+	v.changes[end] = err != nil || !harmless // what can not be read is a change
+	return v.changes[end], v.ctx.Err()
 }
 
 // problemOf says what an error of the check means to a reader.

@@ -171,6 +171,8 @@ func TestVerifyRefusesASignatureDescribedTwice(t *testing.T) {
 
 func FuzzVerify(f *testing.F) {
 	f.Add(twiceSigned(f))
+	archived, _ := sign(f, pdftest.Sample(1, "Text"), ecdsaSigner("Anna"), long(f, pades.LevelBLTA))
+	f.Add(archived)
 	f.Add(pdftest.Sample(1, "Text"))
 	f.Add(pdftest.WithBlankField("a.b"))
 	f.Add(pdftest.Bomb())

@@ -72,7 +72,12 @@ func NewAuthority(options AuthorityOptions) (*Authority, error) {
 func (a *Authority) Timestamp(ctx context.Context, signatureValue []byte) ([]byte, error) {
 	state := crypto.SHA256.New()
 	state.Write(signatureValue)
-	imprint, err := imprintOf(crypto.SHA256, state.Sum(nil))
+	return a.TimestampDigest(ctx, state.Sum(nil))
+}
+
+// TimestampDigest makes a token over a SHA-256 digest, in process.
+func (a *Authority) TimestampDigest(ctx context.Context, digest []byte) ([]byte, error) {
+	imprint, err := imprintOf(crypto.SHA256, digest)
 	if err != nil {
 		return nil, fmt.Errorf("time-stamp: %w", err)
 	}

@@ -5,8 +5,11 @@ import (
 	"strings"
 
 	"signbus.dev/pkg/pdf"
+	"signbus.dev/pkg/pdf/stamp"
+	"signbus.dev/pkg/sign/cades"
 	"signbus.dev/pkg/sign/cms"
 	"signbus.dev/pkg/sign/keys"
+	"signbus.dev/pkg/sign/revocation"
 	"signbus.dev/pkg/sign/tsp"
 )
 
@@ -42,6 +45,13 @@ var refusals = []struct {
 	{tsp.ErrUnavailable, "TSA_UNAVAILABLE", "try again later, or name another authority with --tsa"},
 	{tsp.ErrReply, "TSA_REPLY", "name another authority with --tsa, and the certificates that vouch for it with --trust; check the clock of this machine"},
 	{cms.ErrTimestamp, "TSA_REPLY", "name another authority with --tsa"},
+	{cades.ErrContent, "CONTENT", "name the signed file with --content"},
+	{cms.ErrDigestMismatch, "CONTENT_CHANGED", "sign the file as it was signed before"},
+	{cms.ErrMalformed, "FILE_FORMAT", "a file that ends in .p7m or .p7s must be a signed message; give another one another name"},
+	{revocation.ErrRevoked, "CERTIFICATE_REVOKED", "sign with a certificate that is not revoked"},
+	{revocation.ErrUnavailable, "REVOCATION_UNAVAILABLE", "try again later, or ask for a lower level"},
+	{revocation.ErrUnknown, "REVOCATION_UNKNOWN", "sign with a certificate whose authority says whether it is revoked, or ask for a lower level"},
+	{revocation.ErrChain, "CERTIFICATE_CHAIN", "name the certificates of the authorities with --cert or --trust"},
 	{pdf.ErrNotPDF, "PDF_FORMAT", ""},
 	{pdf.ErrTruncated, "PDF_FORMAT", ""},
 	{pdf.ErrEncrypted, "PDF_ENCRYPTED", ""},
@@ -53,6 +63,9 @@ var refusals = []struct {
 	{pdf.ErrOutsidePage, "PLACE", "name a place on the page"},
 	{pdf.ErrFieldNotFound, "FIELD_NOT_FOUND", ""},
 	{pdf.ErrFieldSigned, "FIELD_SIGNED", ""},
+	{stamp.ErrImage, "APPEARANCE", ""},
+	{stamp.ErrQR, "APPEARANCE", ""},
+	{stamp.ErrSize, "APPEARANCE", ""},
 	{pdf.ErrNotPermitted, "NOT_PERMITTED", ""},
 	{pdf.ErrRequest, "REQUEST", ""},
 	{cms.ErrUnsupported, "NOT_SUPPORTED", "sign with another key"},

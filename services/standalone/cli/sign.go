@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -9,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"signbus.dev/pkg/pdf"
-	"signbus.dev/pkg/sign/pades"
 )
 
 // signFlags are the flags of sign and seal.
@@ -31,7 +29,7 @@ type signFlags struct {
 	certify, lock   string
 	addField        []string
 	pss, detached   bool
-	format          string
+	format, content string
 	prepare, resume string
 	signature       string
 }
@@ -43,6 +41,10 @@ func (a *app) sign() *cobra.Command {
 		Long: `Sign a PDF file with a key of yours (PAdES). The signature is appended: FILE stays as it is, its bytes are
 the first bytes of OUT, and earlier signatures stay valid. OUT appears whole or not at all.
 
+A file of another type, or any with --format cades, gets a CAdES signature: OUT is a .p7m with the content
+inside, or with --detached a .p7s beside it. A FILE that is a .p7m or .p7s gets one more signature, parallel to
+the others.
+
 KEY is the path of a PKCS #12 (.p12, .pfx) or PEM file, store:NAME for a key of the key store (see
 ` + "`signbus key`" + `), or a pkcs11: URI. Its passphrase comes from --passphrase-file, from
 SIGNBUS_KEY_PASSPHRASE, or is asked for on the terminal; it is never a flag, which others could read.
@@ -52,7 +54,10 @@ written: the clock of this machine never stands in for a time-stamp.`,
 		Example: `  signbus sign contract.pdf -o signed.pdf --key anna.p12
   signbus sign contract.pdf -o signed.pdf --key anna.p12 --tsa https://tsa.example/ --trust tsa-ca.pem
   signbus sign contract.pdf -o signed.pdf --key anna.pem --cert chain.pem --rect 1,350,60,550,120 --text 'Anna Example'
-  signbus sign form.pdf -o signed.pdf --key store:anna --field Contract.Buyer --reason Agreed`,
+  signbus sign form.pdf -o signed.pdf --key store:anna --field Contract.Buyer --reason Agreed
+  signbus sign form.pdf -o signed.pdf --key store:anna --certify forms --add-field Seller=1,60,60,200,110
+  signbus sign data.xml -o data.xml.p7m --key anna.p12
+  signbus sign data.xml.p7m -o both.p7m --key bruno.p12`,
 		RunE: func(c *cobra.Command, files []string) error { return a.signFile(c.Context(), files[0], &f) },
 	}
 	f.register(a, c)
@@ -88,7 +93,7 @@ func (f *signFlags) register(a *app, c *cobra.Command) {
 	flags.StringVar(&f.qr, "qr", "", "text of a QR code in the appearance")
 	flags.StringVar(&f.autograph, "autograph", "", "name to set as if written by hand")
 	flags.BoolVar(&f.date, "date", false, "show the date of signing")
-	flags.StringVar(&f.preview, "preview", "", "also write a PNG picture of the appearance to this file")
+	flags.StringVar(&f.preview, "preview", "", "write a PNG picture of the appearance to this file too; without -o nothing is signed")
 	flags.StringVar(&f.name, "name", "", "name of the signer (default: that of the certificate)")
 	flags.StringVar(&f.reason, "reason", "", "reason for signing")
 	flags.StringVar(&f.location, "location", "", "place of signing")
@@ -99,68 +104,28 @@ func (f *signFlags) register(a *app, c *cobra.Command) {
 	flags.BoolVar(&f.pss, "pss", false, "sign with RSASSA-PSS instead of PKCS #1 v1.5 (RSA keys)")
 	flags.StringVar(&f.format, "format", "", "pades or cades (default: pades for a PDF file, else cades)")
 	flags.BoolVar(&f.detached, "detached", false, "CAdES: leave the content out of the signature (.p7s)")
+	flags.StringVar(&f.content, "content", "", "the signed file, where FILE is a detached signature (default: FILE without .p7s)")
 	flags.StringVar(&f.prepare, "prepare", "", "for a key that is elsewhere: write the pending signature to this file and print the digest to sign")
 	flags.StringVar(&f.resume, "resume", "", "finish the pending signature of this file")
 	flags.StringVar(&f.signature, "signature", "", "with --resume: file with the signature value")
 }
 
 // unsupported refuses by name what this build of the engine does not do.
-func (f *signFlags) unsupported() error {
+func (s *signing) unsupported(pdf bool) error {
 	for _, flag := range []struct {
 		given bool
 		name  string
 	}{
-		{f.image != "", "--image"},
-		{f.qr != "", "--qr"},
-		{f.date, "--date"},
-		{f.preview != "", "--preview"},
-		{f.pss, "--pss"},
-		{f.format == "cades" || f.detached, "--format cades"},
-		{f.prepare != "" || f.resume != "", "--prepare"},
-		{f.level == "B-LT" || f.level == "B-LTA", "--level " + f.level},
-		{len(f.tsa) > 1, "more than one --tsa"},
+		{s.pss && pdf, "--pss for PDF files"},
+		{s.prepare != "" || s.resume != "", "--prepare"},
+		{(s.level == "B-LT" || s.level == "B-LTA") && pdf, "--level " + s.level + " for PDF files"},
+		{len(s.tsa) > 1, "more than one --tsa"},
 	} {
 		if flag.given {
 			return refuse("NOT_SUPPORTED", fmt.Errorf("%s is not built yet; leave it out", flag.name))
 		}
 	}
 	return nil
-}
-
-// usage checks the flags among themselves.
-func (f *signFlags) usage() error {
-	switch {
-	case f.out == "":
-		return errors.New("name the file to write with -o")
-	case f.key == "":
-		return errors.New("name the key to sign with by --key")
-	case f.field != "" && f.rect != "":
-		return errors.New("--field signs in a field that has its place, --rect makes a new one; give one of them")
-	case f.format != "" && f.format != "pades" && f.format != "cades":
-		return fmt.Errorf("--format is pades or cades, not %q", f.format)
-	}
-	level, err := f.wanted()
-	if err != nil {
-		return err
-	}
-	if level != pades.LevelBB && len(f.tsa) == 0 {
-		return fmt.Errorf("level %s needs a time-stamp authority; name one with --tsa", level)
-	}
-	return nil
-}
-
-// wanted is the level asked for.
-func (f *signFlags) wanted() (pades.Level, error) {
-	switch level := strings.ToUpper(f.level); level {
-	case "":
-		if len(f.tsa) > 0 {
-			return pades.LevelBT, nil
-		}
-		return pades.LevelBB, nil
-	case "B-B", "B-T", "B-LT", "B-LTA":
-		return pades.Level(level), nil
-	}
-	return "", fmt.Errorf("--level is B-B, B-T, B-LT or B-LTA, not %q", f.level)
 }
 
 // box reads PAGE,LLX,LLY,URX,URY.

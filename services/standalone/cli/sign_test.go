@@ -2,6 +2,8 @@ package cli_test
 
 import (
 	"bytes"
+	"image"
+	"image/png"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +87,47 @@ func TestOutputIsKept(t *testing.T) {
 	require.Equal(t, "precious", string(d.read(t, "out.pdf")))
 	d.must(t, "sign", "@in.pdf", "-o", "@out.pdf", "--key", "@anna.pem", "--force")
 	require.True(t, bytes.HasPrefix(d.read(t, "out.pdf"), []byte("%PDF-")))
+}
+
+func TestAppearanceAndPreview(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.write(t, "in.pdf", pdftest.Sample(1, "A contract"))
+	var logo bytes.Buffer
+	require.NoError(t, png.Encode(&logo, image.NewGray(image.Rect(0, 0, 20, 10))))
+	d.write(t, "logo.png", logo.Bytes())
+	look := []string{"--rect", "1,60,60,360,160", "--text", "Anna Example", "--date", "--autograph", "Anna", "--image", "@logo.png", "--qr", "https://sign.example/v/1"}
+
+	// The preview alone signs nothing.
+	got := d.run(t, append([]string{"sign", "@in.pdf", "--key", "@anna.pem", "--preview", "@alone.png"}, look...)...)
+	require.Zero(t, got.code, got.errs)
+	picture, err := png.Decode(bytes.NewReader(d.read(t, "alone.png")))
+	require.NoError(t, err)
+	require.Equal(t, image.Pt(800, 267), picture.Bounds().Size(), "300 by 100 points at 192 dpi")
+
+	d.must(t, append([]string{"sign", "@in.pdf", "-o", "@out.pdf", "--key", "@anna.pem", "--preview", "@with.png"}, look...)...)
+	require.FileExists(t, d.path("with.png"))
+	require.Contains(t, judge(t, "pdftotext", d.path("out.pdf"), "-"), "Anna Example")
+	require.Contains(t, judge(t, "pdfsig", d.path("out.pdf")), "Signature is Valid.")
+
+	d.write(t, "field.pdf", pdftest.WithBlankField("Buyer"))
+	before := d.left(t)
+	for _, c := range []struct {
+		args []string
+		code string
+	}{
+		{[]string{"@in.pdf", "-o", "@x.pdf", "--preview", "@x.png"}, "PLACE"},
+		{[]string{"@in.pdf", "-o", "@x.pdf", "--rect", "1,60,60,360,160", "--image", "@ca.pem"}, "APPEARANCE"},
+		{[]string{"@in.pdf", "-o", "@x.pdf", "--rect", "1,60,60,64,64", "--qr", "https://sign.example/v/1"}, "APPEARANCE"},
+		{[]string{"@in.pdf", "-o", "@x.pdf", "--rect", "7,60,60,360,160", "--preview", "@x.png"}, "PLACE"},
+	} {
+		refused := d.run(t, append([]string{"sign", "--key", "@anna.pem"}, c.args...)...)
+		require.Equal(t, 1, refused.code, c.args)
+		require.Contains(t, refused.errs, c.code)
+		require.Equal(t, before, d.left(t))
+	}
+	field := d.run(t, "sign", "@field.pdf", "--key", "@anna.pem", "--field", "Buyer", "--preview", "@field.png")
+	require.Zero(t, field.code, field.errs)
 }
 
 // TestRefusals gives wrong input: each says what is wrong, writes nothing and leaves the input as it is.

@@ -1,146 +1,172 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
-	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"os"
-	"time"
+	"path/filepath"
+	"slices"
+	"strings"
 
-	"signbus.dev/pkg/pdf"
-	"signbus.dev/pkg/pdf/stamp"
 	"signbus.dev/pkg/sign/keys"
-	"signbus.dev/pkg/sign/pades"
+	"signbus.dev/pkg/sign/revocation"
 	"signbus.dev/pkg/sign/tsp"
 )
 
+// The levels of the command line, in rising order.
+var levels = []string{"B-B", "B-T", "B-LT", "B-LTA"}
+
 // signed is what sign, seal and timestamp print of their result.
 type signed struct {
-	File       string      `json:"file"`
-	Level      pades.Level `json:"level"`
-	Field      string      `json:"field,omitempty"`
-	Signatures int         `json:"signatures"`
-	SHA256     string      `json:"sha256"`
+	File       string `json:"file"`
+	Level      string `json:"level"`
+	Field      string `json:"field,omitempty"`
+	Signatures int    `json:"signatures"`
+	SHA256     string `json:"sha256"`
+}
+
+// tell prints a result.
+func (a *app) tell(s signed) error {
+	where := ""
+	if s.Field != "" {
+		where = " in field " + s.Field
+	}
+	return a.print(s, "%s: signed at level %s%s, %d signature(s)\n", s.File, s.Level, where, s.Signatures)
+}
+
+// signing is one run of sign or seal.
+type signing struct {
+	*signFlags
+	app  *app
+	path string
+	in   *os.File
+	size int64
+	info os.FileInfo
+	at   string // the level to reach
 }
 
 func (a *app) signFile(ctx context.Context, path string, f *signFlags) error {
-	if err := f.usage(); err != nil {
-		return usageError{fmt.Errorf("%w; see `signbus sign --help`", err)}
-	}
-	if err := f.unsupported(); err != nil {
+	s := &signing{signFlags: f, app: a, path: path}
+	err := s.run(ctx)
+	if _, usage := errors.AsType[usageError](err); usage || err == nil {
 		return err
 	}
-	params, err := f.params()
-	if err != nil {
-		return usageError{err}
-	}
-	if err := a.signPDF(ctx, path, f, params); err != nil {
-		return explain(fmt.Errorf("%s: %w", path, err))
-	}
-	return nil
+	return explain(fmt.Errorf("%s: %w", path, err))
 }
 
-// params reads the flags that need nothing else.
-func (f *signFlags) params() (pades.Params, error) {
-	p := pades.Params{
-		Field: f.field, Name: f.name, Reason: f.reason, Location: f.location, Contact: f.contact,
-		Appearance: stamp.Appearance{Lines: f.text},
-	}
-	if f.seal && p.Reason == "" {
-		p.Reason = "Sealed"
-	}
-	if f.autograph != "" {
-		p.Appearance.Autograph = &stamp.Autograph{Typed: f.autograph}
-	}
-	if f.rect != "" {
-		b, err := box(f.rect)
-		if err != nil {
-			return p, fmt.Errorf("--rect: %w", err)
-		}
-		p.Boxes = []pdf.Box{b}
-	}
-	for _, text := range f.addField {
-		field, err := newField(text)
-		if err != nil {
-			return p, fmt.Errorf("--add-field: %w", err)
-		}
-		p.Fields = append(p.Fields, field)
-	}
+func (s *signing) run(ctx context.Context) error {
 	var err error
-	if p.Certify, err = certification(f.certify); err != nil {
-		return p, fmt.Errorf("--certify: %w", err)
+	if s.at, err = s.wanted(); err != nil {
+		return usage(err)
 	}
-	if p.Lock, err = lock(f.lock); err != nil {
-		return p, fmt.Errorf("--lock: %w", err)
+	if err := s.usage(); err != nil {
+		return usage(err)
 	}
-	return p, nil
+	if s.in, err = os.Open(s.path); err != nil {
+		return err
+	}
+	defer func() { _ = s.in.Close() }()
+	if s.info, err = s.in.Stat(); err != nil {
+		return err
+	}
+	s.size = s.info.Size()
+	isPDF, err := looksLikePDF(s.in)
+	if err != nil {
+		return err
+	}
+	isPDF = s.format == "pades" || s.format == "" && isPDF
+	if err := s.unsupported(isPDF); err != nil {
+		return err
+	}
+	if isPDF {
+		return s.pdf(ctx)
+	}
+	return s.file(ctx)
 }
 
-func (a *app) signPDF(ctx context.Context, path string, f *signFlags, p pades.Params) error {
-	in, err := os.Open(path) //nolint:gosec // the user's own file
-	if err != nil {
-		return err
+func usage(err error) error { return usageError{fmt.Errorf("%w; see `signbus sign --help`", err)} }
+
+// looksLikePDF finds the header, which readers accept within the first kilobyte.
+func looksLikePDF(in io.ReaderAt) (bool, error) {
+	var start [1024]byte
+	n, err := in.ReadAt(start[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
 	}
-	defer func() { _ = in.Close() }()
-	info, err := in.Stat()
-	if err != nil {
-		return err
-	}
-	out, err := create(f.out, f.force, info)
-	if err != nil {
-		return err
-	}
-	defer out.discard()
-	key, err := f.open(ctx, a)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = key.Close() }()
-	if err := f.complete(&p, key); err != nil {
-		return err
-	}
-	reading := a.progress(in, info.Size(), "Reading")
-	addition, err := pades.Sign(ctx, pades.Source{ReaderAt: reading, Size: info.Size()}, p)
-	reading.end()
-	if err != nil {
-		return err
-	}
-	if err := addition.WriteTo(ctx, out.File, pades.Source{ReaderAt: in, Size: info.Size()}); err != nil {
-		return err
-	}
-	if err := out.commit(); err != nil {
-		return err
-	}
-	sum := addition.Digest.Sum()
-	return a.print(signed{
-		File: f.out, Level: addition.Level, Field: addition.FieldName, Signatures: addition.Signatures, SHA256: hex.EncodeToString(sum[:]),
-	}, "%s: signed at level %s in field %s, %d signature(s)\n", f.out, addition.Level, addition.FieldName, addition.Signatures)
+	return bytes.Contains(start[:n], []byte("%PDF-")), nil
 }
 
-// complete adds what comes from the key and from outside.
-func (f *signFlags) complete(p *pades.Params, key *keys.Key) error {
-	p.Signer, p.Chain, p.Time = key.Signer, key.Chain, time.Now()
-	p.Level, _ = f.wanted() // was checked with the flags
-	if p.Name == "" {
-		p.Name = holder(key.Chain[0], f.seal)
+// looksLikeMessage goes by the name: any file may be signed, a signed one too.
+func looksLikeMessage(path string) bool {
+	extension := strings.ToLower(filepath.Ext(path))
+	return extension == ".p7m" || extension == ".p7s"
+}
+
+// usage checks the flags among themselves.
+func (s *signing) usage() error {
+	switch {
+	case s.out == "" && s.preview == "":
+		return errors.New("name the file to write with -o")
+	case s.key == "":
+		return errors.New("name the key to sign with by --key")
+	case s.field != "" && s.rect != "":
+		return errors.New("--field signs in a field that has its place, --rect makes a new one; give one of them")
+	case s.format != "" && s.format != "pades" && s.format != "cades":
+		return fmt.Errorf("--format is pades or cades, not %q", s.format)
+	case s.at != levels[0] && len(s.tsa) == 0:
+		return fmt.Errorf("level %s needs a time-stamp authority; name one with --tsa", s.at)
 	}
-	if len(p.Appearance.Lines) == 0 && p.Appearance.Autograph == nil {
-		p.Appearance.Lines = []string{p.Name}
-	}
-	if len(f.tsa) == 0 {
-		return nil
-	}
-	roots, err := trusted(f.trust)
-	if err != nil {
-		return err
-	}
-	client, err := tsp.NewClient(tsp.ClientOptions{URL: f.tsa[0], Roots: roots})
-	if err != nil {
-		return err
-	}
-	p.Timestamp = client.Timestamp
 	return nil
+}
+
+// wanted is the level asked for.
+func (f *signFlags) wanted() (string, error) {
+	level := strings.ToUpper(f.level)
+	switch {
+	case level == "" && len(f.tsa) > 0:
+		return levels[1], nil
+	case level == "":
+		return levels[0], nil
+	case slices.Contains(levels, level):
+		return level, nil
+	}
+	return "", fmt.Errorf("--level is B-B, B-T, B-LT or B-LTA, not %q", f.level)
+}
+
+// timestamps asks the authorities of --tsa; nil when the level needs none.
+func (s *signing) timestamps() (func(ctx context.Context, value []byte) ([]byte, error), error) {
+	if s.at == levels[0] {
+		return nil, nil
+	}
+	roots, err := trusted(s.trust)
+	if err != nil {
+		return nil, err
+	}
+	client, err := tsp.NewClient(tsp.ClientOptions{URL: s.tsa[0], Roots: roots})
+	if err != nil {
+		return nil, err
+	}
+	return client.Timestamp, nil
+}
+
+// revocations asks the authorities that the certificates name; nil when the level needs none.
+func (s *signing) revocations(key *keys.Key) (revocation.Source, error) {
+	if s.at == levels[0] || s.at == levels[1] {
+		return nil, nil
+	}
+	known := key.Chain
+	for _, file := range s.trust {
+		certificates, err := keys.CertificateFile(file)
+		if err != nil {
+			return nil, err
+		}
+		known = append(known, certificates...)
+	}
+	return revocation.NewCollector(revocation.Options{Known: known}), nil
 }
 
 // holder is the name in a certificate; for a seal that of the organisation.

@@ -13,16 +13,21 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"signbus.dev/pkg/sign/cades"
 	"signbus.dev/pkg/sign/pades"
 )
 
 func (a *app) verify() *cobra.Command {
-	var ca string
+	var ca, content string
 	c := &cobra.Command{
-		Use: "verify FILE...", Short: "Check the signatures of PDF files; exit code 0 when all are valid", GroupID: "client", Args: args(cobra.MinimumNArgs(1)),
-		Long: `Check every signature of PDF files: is the document unchanged since, does the certificate lead to a trusted
-authority, what level is reached. Trusted are the certificates in the file of --ca; without it the authority
-that the bus at --url serves at /pki/ca.pem, which also certifies its time-stamps.`,
+		Use: "verify FILE...", Short: "Check the signatures of PDF, .p7m and .p7s files; exit code 0 when all are valid", GroupID: "sign", Args: args(cobra.MinimumNArgs(1)),
+		Long: `Check every signature of PDF files and of signed messages (.p7m, .p7s): is the document unchanged since, does
+the certificate lead to a trusted authority, what level is reached. Trusted are the certificates in the file of
+--ca; without it the authority that the bus at --url serves at /pki/ca.pem, which also certifies its time-stamps.
+A .p7s is checked against the file of --content, or else the file that has its name without .p7s.`,
+		Example: `  signbus verify signed.pdf --ca ca.pem
+  signbus verify data.xml.p7m --ca ca.pem
+  signbus verify data.sig.p7s --content data.xml --ca ca.pem`,
 		RunE: func(c *cobra.Command, files []string) error {
 			roots, err := a.roots(c.Context(), ca)
 			if err != nil {
@@ -30,7 +35,7 @@ that the bus at --url serves at /pki/ca.pem, which also certifies its time-stamp
 			}
 			var bad error
 			for _, file := range files {
-				if err := a.verifyFile(c.Context(), file, roots); err != nil {
+				if err := a.verifyFile(c.Context(), file, content, roots); err != nil {
 					bad = err
 				}
 			}
@@ -38,6 +43,7 @@ that the bus at --url serves at /pki/ca.pem, which also certifies its time-stamp
 		},
 	}
 	c.Flags().StringVar(&ca, "ca", "", "PEM file of trusted certificates")
+	c.Flags().StringVar(&content, "content", "", "the signed file of a detached signature")
 	return c
 }
 
@@ -84,12 +90,19 @@ func (a *app) fetch(ctx context.Context, path string) ([]byte, error) {
 
 // verified is what verify prints of a file.
 type verified struct {
-	File       string         `json:"file"`
-	Valid      bool           `json:"valid"`
-	Signatures []pades.Report `json:"signatures"`
+	File       string `json:"file"`
+	Valid      bool   `json:"valid"`
+	Signatures any    `json:"signatures"`
 }
 
-func (a *app) verifyFile(ctx context.Context, path string, roots *x509.CertPool) error {
+// checked is what people read of one signature.
+type checked struct {
+	valid                   bool
+	time                    time.Time
+	subject, level, problem string
+}
+
+func (a *app) verifyFile(ctx context.Context, path, content string, roots *x509.CertPool) error {
 	f, err := os.Open(path) //nolint:gosec // the user's own file
 	if err != nil {
 		return err
@@ -99,27 +112,31 @@ func (a *app) verifyFile(ctx context.Context, path string, roots *x509.CertPool)
 	if err != nil {
 		return err
 	}
-	reports, err := pades.Verify(ctx, f, info.Size(), roots, time.Now())
+	check := verifyPDF
+	if looksLikeMessage(path) {
+		check = func(ctx context.Context, in *os.File, size int64, roots *x509.CertPool) (any, []checked, error) {
+			return verifyMessage(ctx, cades.Source{ReaderAt: in, Size: size}, path, content, roots)
+		}
+	}
+	reports, found, err := check(ctx, f, info.Size(), roots)
 	if err != nil {
 		return failedError{fmt.Errorf("%s: %w", path, err)}
 	}
-	result := verified{File: path, Valid: len(reports) > 0, Signatures: reports}
-	for _, r := range reports {
-		result.Valid = result.Valid && r.Valid()
-	}
+	result := verified{File: path, Valid: len(found) > 0, Signatures: reports}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d signature(s)\n", path, len(reports))
-	for _, r := range reports {
+	fmt.Fprintf(&b, "%s: %d signature(s)\n", path, len(found))
+	for _, c := range found {
+		result.Valid = result.Valid && c.valid
 		mark := "valid"
-		if !r.Valid() {
+		if !c.valid {
 			mark = "NOT VALID"
 		}
-		fmt.Fprintf(&b, "  %-9s  %s  %s", mark, r.Time.Local().Format(time.DateTime), r.Subject)
-		if r.Level != pades.LevelNone {
-			fmt.Fprintf(&b, "  PAdES %s", r.Level)
+		fmt.Fprintf(&b, "  %-9s  %s  %s", mark, c.time.Local().Format(time.DateTime), c.subject)
+		if c.level != "" {
+			fmt.Fprintf(&b, "  %s", c.level)
 		}
-		if r.Problem != "" {
-			fmt.Fprintf(&b, "\n             %s", r.Problem)
+		if c.problem != "" {
+			fmt.Fprintf(&b, "\n             %s", c.problem)
 		}
 		b.WriteByte('\n')
 	}
@@ -127,10 +144,39 @@ func (a *app) verifyFile(ctx context.Context, path string, roots *x509.CertPool)
 		return err
 	}
 	switch {
-	case len(reports) == 0:
+	case len(found) == 0:
 		return failedError{errors.New(path + " has no signature")}
 	case !result.Valid:
 		return failedError{errors.New(path + " is not validly signed")}
 	}
 	return nil
+}
+
+func verifyPDF(ctx context.Context, in *os.File, size int64, roots *x509.CertPool) (any, []checked, error) {
+	reports, err := pades.Verify(ctx, in, size, roots, time.Now())
+	found := make([]checked, len(reports))
+	for i, r := range reports {
+		found[i] = checked{valid: r.Valid(), time: r.Time, subject: r.Subject, problem: r.Problem}
+		if r.Level != pades.LevelNone {
+			found[i].level = "PAdES " + string(r.Level)
+		}
+	}
+	return reports, found, err
+}
+
+func verifyMessage(ctx context.Context, in cades.Source, path, content string, roots *x509.CertPool) (any, []checked, error) {
+	message, closeContent, err := openMessage(in, path, content)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer closeContent()
+	reports, err := message.Verify(ctx, roots, time.Now())
+	found := make([]checked, len(reports))
+	for i, r := range reports {
+		found[i] = checked{valid: r.Valid(), time: r.Time, subject: r.Subject, problem: r.Problem}
+		if r.Level != cades.LevelNone {
+			found[i].level = "CAdES " + string(r.Level)
+		}
+	}
+	return reports, found, err
 }

@@ -1,0 +1,162 @@
+package pades
+
+import (
+	"cmp"
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"slices"
+	"time"
+
+	"signbus.dev/pkg/sign/cms"
+	"signbus.dev/pkg/sign/revocation"
+)
+
+// evidence answers whether certificates were revoked out of a file's validation data,
+// each question once, and within bounded work.
+type evidence struct {
+	ctx    context.Context
+	data   revocation.Data
+	bytes  int // of all answers
+	budget int // bytes that may still be read
+	known  map[evidenceKey]revocation.Status
+}
+
+type evidenceKey struct {
+	certificate, issuer [sha256.Size]byte
+	at                  int64
+}
+
+// maxEvidenceRead bounds the bytes of answers that are read in all: each question reads
+// all of them once.
+const maxEvidenceRead = 512 << 20
+
+func newEvidence(ctx context.Context, data revocation.Data) *evidence {
+	e := &evidence{ctx: ctx, data: data, budget: maxEvidenceRead, known: map[evidenceKey]revocation.Status{}}
+	for _, list := range [][][]byte{data.OCSPs, data.CRLs} {
+		for _, der := range list {
+			e.bytes += len(der)
+		}
+	}
+	return e
+}
+
+// status is that of a certificate at a time; unknown when the work would be too much.
+func (e *evidence) status(c, issuer *x509.Certificate, at time.Time) revocation.Status {
+	key := evidenceKey{sha256.Sum256(c.Raw), sha256.Sum256(issuer.Raw), at.UnixNano()}
+	s, ok := e.known[key]
+	if ok {
+		return s
+	}
+	if e.ctx.Err() == nil && e.bytes <= e.budget {
+		e.budget -= e.bytes
+		s = e.data.Status(c, issuer, at)
+	}
+	e.known[key] = s
+	return s
+}
+
+// proves tells whether the data show for each chain that nobody in it was revoked.
+func (e *evidence) proves(chains []question) bool {
+	for _, q := range chains {
+		for i, c := range q.chain[:len(q.chain)-1] {
+			if e.status(c, q.chain[i+1], q.at).State != revocation.Good {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// rangeDigests computes the digests of what all signatures cover in one pass for each
+// hash: every range begins with the file and goes on, behind the signature itself, to the end of its revision.
+type rangeDigests struct {
+	ctx    context.Context
+	in     io.ReaderAt
+	budget int64 // bytes behind signatures that may still be read
+	ranges []signedRange
+	sums   map[crypto.Hash]map[int][]byte
+}
+
+type signedRange struct {
+	signature int
+	bytes     [4]int64
+}
+
+func newRangeDigests(ctx context.Context, in io.ReaderAt, size int64) *rangeDigests {
+	// In a file that grew by updates the parts behind the signatures do not overlap.
+	return &rangeDigests{ctx: ctx, in: in, budget: 2*size + 1<<20, sums: map[crypto.Hash]map[int][]byte{}}
+}
+
+// add takes the range of a signature in; false when all of them together are too much.
+func (d *rangeDigests) add(signature int, b [4]int64) bool {
+	if d.budget -= b[3]; d.budget < 0 {
+		return false
+	}
+	d.ranges = append(d.ranges, signedRange{signature, b})
+	return true
+}
+
+// sum is the digest of what a signature covers.
+func (d *rangeDigests) sum(signature int, h crypto.Hash) ([]byte, error) {
+	sums, ok := d.sums[h]
+	if !ok {
+		var err error
+		if sums, err = d.pass(h); err != nil {
+			return nil, err
+		}
+		d.sums[h] = sums
+	}
+	return sums[signature], nil
+}
+
+func (d *rangeDigests) pass(h crypto.Hash) (map[int][]byte, error) {
+	ranges := slices.SortedFunc(slices.Values(d.ranges), func(a, b signedRange) int { return cmp.Compare(a.bytes[1], b.bytes[1]) })
+	sums := make(map[int][]byte, len(ranges))
+	running := h.New()
+	buf := make([]byte, chunk)
+	var at int64
+	for _, r := range ranges {
+		if err := d.feed(running, buf, at, r.bytes[1]); err != nil {
+			return nil, err
+		}
+		at = r.bytes[1]
+		cloner, ok := running.(hash.Cloner)
+		if !ok {
+			return nil, fmt.Errorf("%s can not be continued: %w", h, cms.ErrUnsupported)
+		}
+		own, err := cloner.Clone()
+		if err != nil {
+			return nil, err
+		}
+		if err := d.feed(own, buf, r.bytes[2], r.bytes[2]+r.bytes[3]); err != nil {
+			return nil, err
+		}
+		sums[r.signature] = own.Sum(nil)
+	}
+	return sums, nil
+}
+
+// feed hashes the bytes from one offset to another.
+func (d *rangeDigests) feed(h hash.Hash, buf []byte, from, to int64) error {
+	for from < to {
+		if err := d.ctx.Err(); err != nil {
+			return err
+		}
+		n, err := d.in.ReadAt(buf[:min(int64(len(buf)), to-from)], from)
+		if n == 0 {
+			if err == nil || errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return fmt.Errorf("read signed bytes: %w", err)
+		}
+		h.Write(buf[:n])
+		from += int64(n)
+	}
+	return nil
+}
