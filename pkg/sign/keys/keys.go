@@ -178,6 +178,15 @@ func order(public crypto.PublicKey, certificates []*x509.Certificate) ([]*x509.C
 	return chain, nil
 }
 
+// Chain orders certificates for a key that is elsewhere: the first is that of the key, each is
+// followed by its issuer, and what is not of the chain is left out.
+func Chain(certificates []*x509.Certificate) ([]*x509.Certificate, error) {
+	if len(certificates) == 0 {
+		return nil, ErrNoCertificate
+	}
+	return order(certificates[0].PublicKey, certificates)
+}
+
 // issuerOf finds the issuer of a certificate; nil when it is not there or the certificate is its own.
 func issuerOf(c *x509.Certificate, among []*x509.Certificate) *x509.Certificate {
 	if bytes.Equal(c.RawIssuer, c.RawSubject) {

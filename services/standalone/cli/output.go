@@ -18,14 +18,7 @@ type output struct {
 // create begins a file beside path. It refuses to replace what is there, unless asked to, and
 // never replaces the input.
 func create(path string, replace bool, input os.FileInfo) (*output, error) {
-	switch there, err := os.Stat(path); {
-	case err == nil && os.SameFile(there, input):
-		return nil, refuse("OUTPUT_IS_INPUT", fmt.Errorf("%s is the file to sign, which is never altered; write to another file", path))
-	case err == nil && there.IsDir():
-		return nil, refuse("OUTPUT_EXISTS", fmt.Errorf("%s is a folder; name a file", path))
-	case err == nil && !replace:
-		return nil, exists(path)
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
+	if err := free(path, replace, input); err != nil {
 		return nil, err
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), ".signbus-*")
@@ -33,6 +26,22 @@ func create(path string, replace bool, input os.FileInfo) (*output, error) {
 		return nil, err
 	}
 	return &output{File: file, path: path, replace: replace}, nil
+}
+
+// free tells whether a file may be written, before the work for it is done.
+func free(path string, replace bool, input os.FileInfo) error {
+	there, err := os.Stat(path)
+	switch {
+	case err == nil && os.SameFile(there, input):
+		return refuse("OUTPUT_IS_INPUT", fmt.Errorf("%s is the file to sign, which is never altered; write to another file", path))
+	case err == nil && there.IsDir():
+		return refuse("OUTPUT_EXISTS", fmt.Errorf("%s is a folder; name a file", path))
+	case err == nil && !replace:
+		return exists(path)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return nil
 }
 
 func exists(path string) error {

@@ -45,6 +45,8 @@ var refusals = []struct {
 	{tsp.ErrUnavailable, "TSA_UNAVAILABLE", "try again later, or name another authority with --tsa"},
 	{tsp.ErrReply, "TSA_REPLY", "name another authority with --tsa, and the certificates that vouch for it with --trust; check the clock of this machine"},
 	{cms.ErrTimestamp, "TSA_REPLY", "name another authority with --tsa"},
+	{errPending, "PENDING", ""},
+	{cms.ErrSignature, "SIGNATURE_VALUE", "the value must be made over the printed digest, with the key of the certificate"},
 	{cades.ErrContent, "CONTENT", "name the signed file with --content"},
 	{cms.ErrDigestMismatch, "CONTENT_CHANGED", "sign the file as it was signed before"},
 	{cms.ErrMalformed, "FILE_FORMAT", "a file that ends in .p7m or .p7s must be a signed message; give another one another name"},

@@ -2,11 +2,8 @@ package cli
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"os"
 	"path/filepath"
@@ -18,20 +15,46 @@ import (
 
 // file signs a file of any type with CAdES, or adds a signature to a signed message.
 func (s *signing) file(ctx context.Context) error {
+	var (
+		k     kept
+		value []byte
+		err   error
+	)
+	if s.resume != "" {
+		if k, value, err = s.keptFile(); err != nil {
+			return err
+		}
+	}
 	if err := s.usageOfFile(); err != nil {
 		return usage(err)
 	}
-	out, err := create(s.out, s.force, s.info)
-	if err != nil {
-		return err
-	}
-	defer out.discard()
 	reading := s.app.progress(s.in, s.size, "Reading")
+	defer reading.end()
 	message, closeContent, err := s.message(cades.Source{ReaderAt: reading, Size: s.size})
 	if err != nil {
 		return err
 	}
 	defer closeContent()
+	switch {
+	case s.prepare != "":
+		return s.beginFile(ctx, message)
+	case s.resume != "":
+		err = s.finishFile(ctx, message, k, value)
+	default:
+		err = s.addSignature(ctx, message)
+	}
+	if err != nil {
+		return err
+	}
+	reading.end()
+	return s.writeMessage(ctx, message)
+}
+
+// addSignature signs with a key at hand.
+func (s *signing) addSignature(ctx context.Context, message *cades.Message) error {
+	if err := free(s.out, s.force, s.info); err != nil {
+		return err
+	}
 	key, err := s.open(ctx, s.app)
 	if err != nil {
 		return err
@@ -41,19 +64,7 @@ func (s *signing) file(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = message.Sign(ctx, params)
-	reading.end()
-	if err != nil {
-		return err
-	}
-	whole := sha256.New()
-	if err := message.WriteTo(ctx, io.MultiWriter(out, whole)); err != nil {
-		return err
-	}
-	if err := out.commit(); err != nil {
-		return err
-	}
-	return s.app.tell(signed{File: s.out, Level: s.at, Signatures: message.Signers(), SHA256: hex.EncodeToString(whole.Sum(nil))})
+	return message.Sign(ctx, params)
 }
 
 // usageOfFile refuses what only PDF files have.
@@ -84,11 +95,11 @@ func (s *signing) usageOfFile() error {
 	}
 	extension := strings.ToLower(filepath.Ext(s.out))
 	switch {
-	case s.out == "":
+	case s.out == "" && s.prepare == "":
 		return errors.New("name the file to write with -o")
 	case s.at == "B-LTA":
 		return errors.New("CAdES is made up to level B-LT; ask for that")
-	case looksLikeMessage(s.path):
+	case looksLikeMessage(s.path), s.prepare != "":
 	case s.detached && extension == ".p7m":
 		return errors.New("a detached signature ends in .p7s; name OUT so, or leave --detached out")
 	case !s.detached && extension == ".p7s":
@@ -132,14 +143,19 @@ func openMessage(in cades.Source, path, content string) (*cades.Message, func(),
 }
 
 func (s *signing) cadesParams(key *keys.Key) (cades.Params, error) {
-	p := cades.Params{Level: cades.Level(s.at), Signer: key.Signer, Chain: key.Chain, PSS: s.pss}
-	if !looksLikeMessage(s.path) {
-		p.MIMEType = mime.TypeByExtension(filepath.Ext(s.path))
-	}
+	p := cades.Params{Level: cades.Level(s.at), Signer: key.Signer, Chain: key.Chain, PSS: s.pss, MIMEType: s.contentType()}
 	var err error
 	if p.Timestamp, err = s.timestamps(); err != nil {
 		return p, err
 	}
-	p.Revocation, err = s.revocations(key)
+	p.Revocation, err = s.revocations(key.Chain)
 	return p, err
+}
+
+// contentType is the MIME type of a file by its name; that of a message's content is not known.
+func (s *signing) contentType() string {
+	if looksLikeMessage(s.path) {
+		return ""
+	}
+	return mime.TypeByExtension(filepath.Ext(s.path))
 }

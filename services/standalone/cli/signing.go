@@ -108,16 +108,21 @@ func looksLikeMessage(path string) bool {
 
 // usage checks the flags among themselves.
 func (s *signing) usage() error {
-	switch {
-	case s.out == "" && s.preview == "":
-		return errors.New("name the file to write with -o")
-	case s.key == "":
+	if s.prepare != "" || s.resume != "" {
+		if err := s.usageOfPending(); err != nil {
+			return err
+		}
+	} else if s.key == "" {
 		return errors.New("name the key to sign with by --key")
+	}
+	switch {
+	case s.out == "" && s.preview == "" && s.prepare == "":
+		return errors.New("name the file to write with -o")
 	case s.field != "" && s.rect != "":
 		return errors.New("--field signs in a field that has its place, --rect makes a new one; give one of them")
 	case s.format != "" && s.format != "pades" && s.format != "cades":
 		return fmt.Errorf("--format is pades or cades, not %q", s.format)
-	case s.at != levels[0] && len(s.tsa) == 0:
+	case s.at != levels[0] && len(s.tsa) == 0 && s.prepare == "":
 		return fmt.Errorf("level %s needs a time-stamp authority; name one with --tsa", s.at)
 	}
 	return nil
@@ -154,17 +159,16 @@ func (s *signing) timestamps() (func(ctx context.Context, value []byte) ([]byte,
 }
 
 // revocations asks the authorities that the certificates name; nil when the level needs none.
-func (s *signing) revocations(key *keys.Key) (revocation.Source, error) {
+func (s *signing) revocations(known []*x509.Certificate) (revocation.Source, error) {
 	if s.at == levels[0] || s.at == levels[1] {
 		return nil, nil
 	}
-	known := key.Chain
 	for _, file := range s.trust {
 		certificates, err := keys.CertificateFile(file)
 		if err != nil {
 			return nil, err
 		}
-		known = append(known, certificates...)
+		known = append(slices.Clip(known), certificates...)
 	}
 	return revocation.NewCollector(revocation.Options{Known: known}), nil
 }
