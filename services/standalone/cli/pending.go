@@ -173,8 +173,12 @@ func (s *signing) finishFile(ctx context.Context, message *cades.Message, k kept
 		return fmt.Errorf("%s: %w", s.resume, errPending)
 	}
 	p := cades.Params{Level: cades.Level(s.at)}
-	if p.Timestamp, err = s.timestamps(); err != nil {
+	client, err := s.authority()
+	if err != nil {
 		return err
+	}
+	if client != nil {
+		p.Timestamp = client.Timestamp
 	}
 	if p.Revocation, err = s.revocations(nil); err != nil {
 		return err

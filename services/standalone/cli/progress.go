@@ -40,9 +40,10 @@ func (p *progress) ReadAt(data []byte, off int64) (int, error) {
 	return n, err
 }
 
-// end clears the line.
+// end clears the line, and says no more.
 func (p *progress) end() {
 	if p.to != nil {
 		_, _ = fmt.Fprint(p.to, "\r\x1b[K")
+		p.to = nil
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"signbus.dev/pkg/sign/cades"
 	"signbus.dev/pkg/sign/cms"
 	"signbus.dev/pkg/sign/keys"
+	"signbus.dev/pkg/sign/pades"
 	"signbus.dev/pkg/sign/revocation"
 	"signbus.dev/pkg/sign/tsp"
 )
@@ -44,16 +45,18 @@ var refusals = []struct {
 	{cms.ErrKeyMismatch, "KEY_MISMATCH", "name the certificate that was issued for this key"},
 	{tsp.ErrUnavailable, "TSA_UNAVAILABLE", "try again later, or name another authority with --tsa"},
 	{tsp.ErrReply, "TSA_REPLY", "name another authority with --tsa, and the certificates that vouch for it with --trust; check the clock of this machine"},
+	{pades.ErrTimestamp, "TSA_UNAVAILABLE", ""},
 	{cms.ErrTimestamp, "TSA_REPLY", "name another authority with --tsa"},
 	{errPending, "PENDING", ""},
 	{cms.ErrSignature, "SIGNATURE_VALUE", "the value must be made over the printed digest, with the key of the certificate"},
 	{cades.ErrContent, "CONTENT", "name the signed file with --content"},
 	{cms.ErrDigestMismatch, "CONTENT_CHANGED", "sign the file as it was signed before"},
 	{cms.ErrMalformed, "FILE_FORMAT", "a file that ends in .p7m or .p7s must be a signed message; give another one another name"},
-	{revocation.ErrRevoked, "CERTIFICATE_REVOKED", "sign with a certificate that is not revoked"},
-	{revocation.ErrUnavailable, "REVOCATION_UNAVAILABLE", "try again later, or ask for a lower level"},
+	{revocation.ErrRevoked, "CERTIFICATE_REVOKED", ""},
+	{revocation.ErrUnavailable, "REVOCATION_UNAVAILABLE", "try again later, ask for a lower level, or sign with a certificate that names an OCSP or CRL address"},
 	{revocation.ErrUnknown, "REVOCATION_UNKNOWN", "sign with a certificate whose authority says whether it is revoked, or ask for a lower level"},
 	{revocation.ErrChain, "CERTIFICATE_CHAIN", "name the certificates of the authorities with --cert or --trust"},
+	{pades.ErrRevocation, "REVOCATION_UNAVAILABLE", ""},
 	{pdf.ErrNotPDF, "PDF_FORMAT", ""},
 	{pdf.ErrTruncated, "PDF_FORMAT", ""},
 	{pdf.ErrEncrypted, "PDF_ENCRYPTED", ""},

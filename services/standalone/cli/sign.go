@@ -116,9 +116,7 @@ func (s *signing) unsupported(pdf bool) error {
 		given bool
 		name  string
 	}{
-		{s.pss && pdf, "--pss for PDF files"},
 		{(s.prepare != "" || s.resume != "") && pdf, "--prepare for PDF files"},
-		{(s.level == "B-LT" || s.level == "B-LTA") && pdf, "--level " + s.level + " for PDF files"},
 		{len(s.tsa) > 1, "more than one --tsa"},
 	} {
 		if flag.given {

@@ -144,9 +144,12 @@ func openMessage(in cades.Source, path, content string) (*cades.Message, func(),
 
 func (s *signing) cadesParams(key *keys.Key) (cades.Params, error) {
 	p := cades.Params{Level: cades.Level(s.at), Signer: key.Signer, Chain: key.Chain, PSS: s.pss, MIMEType: s.contentType()}
-	var err error
-	if p.Timestamp, err = s.timestamps(); err != nil {
+	client, err := s.authority()
+	if err != nil {
 		return p, err
+	}
+	if client != nil {
+		p.Timestamp = client.Timestamp
 	}
 	p.Revocation, err = s.revocations(key.Chain)
 	return p, err

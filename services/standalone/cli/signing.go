@@ -23,7 +23,7 @@ var levels = []string{"B-B", "B-T", "B-LT", "B-LTA"}
 // signed is what sign, seal and timestamp print of their result.
 type signed struct {
 	File       string `json:"file"`
-	Level      string `json:"level"`
+	Level      string `json:"level,omitempty"`
 	Field      string `json:"field,omitempty"`
 	Signatures int    `json:"signatures"`
 	SHA256     string `json:"sha256"`
@@ -31,11 +31,14 @@ type signed struct {
 
 // tell prints a result.
 func (a *app) tell(s signed) error {
-	where := ""
-	if s.Field != "" {
-		where = " in field " + s.Field
+	what := "signed at level " + s.Level
+	if s.Level == "" {
+		what = "time-stamped"
 	}
-	return a.print(s, "%s: signed at level %s%s, %d signature(s)\n", s.File, s.Level, where, s.Signatures)
+	if s.Field != "" {
+		what += " in field " + s.Field
+	}
+	return a.print(s, "%s: %s, %d signature(s)\n", s.File, what, s.Signatures)
 }
 
 // signing is one run of sign or seal.
@@ -142,20 +145,21 @@ func (f *signFlags) wanted() (string, error) {
 	return "", fmt.Errorf("--level is B-B, B-T, B-LT or B-LTA, not %q", f.level)
 }
 
-// timestamps asks the authorities of --tsa; nil when the level needs none.
-func (s *signing) timestamps() (func(ctx context.Context, value []byte) ([]byte, error), error) {
+// authority is the one of --tsa; nil when the level needs none.
+func (s *signing) authority() (*tsp.Client, error) {
 	if s.at == levels[0] {
-		return nil, nil
+		return nil, nil //nolint:nilnil // none is needed
 	}
-	roots, err := trusted(s.trust)
+	return timestamper(s.tsa, s.trust)
+}
+
+// timestamper asks the authorities at the addresses, for which trusted certificates vouch.
+func timestamper(addresses, trust []string) (*tsp.Client, error) {
+	roots, err := trusted(trust)
 	if err != nil {
 		return nil, err
 	}
-	client, err := tsp.NewClient(tsp.ClientOptions{URL: s.tsa[0], Roots: roots})
-	if err != nil {
-		return nil, err
-	}
-	return client.Timestamp, nil
+	return tsp.NewClient(tsp.ClientOptions{URL: addresses[0], Roots: roots})
 }
 
 // revocations asks the authorities that the certificates name; nil when the level needs none.
@@ -163,7 +167,12 @@ func (s *signing) revocations(known []*x509.Certificate) (revocation.Source, err
 	if s.at == levels[0] || s.at == levels[1] {
 		return nil, nil
 	}
-	for _, file := range s.trust {
+	return collector(known, s.trust)
+}
+
+// collector completes chains from known certificates and those of the files.
+func collector(known []*x509.Certificate, trust []string) (revocation.Source, error) {
+	for _, file := range trust {
 		certificates, err := keys.CertificateFile(file)
 		if err != nil {
 			return nil, err

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -53,27 +52,17 @@ func (s *signing) pdf(ctx context.Context) error {
 
 // writePDF signs, and writes the original with its signature.
 func (s *signing) writePDF(ctx context.Context, params pades.Params) error {
-	out, err := create(s.out, s.force, s.info)
-	if err != nil {
+	if err := free(s.out, s.force, s.info); err != nil {
 		return err
 	}
-	defer out.discard()
 	reading := s.app.progress(s.in, s.size, "Reading")
+	defer reading.end()
 	addition, err := pades.Sign(ctx, pades.Source{ReaderAt: reading, Size: s.size}, params)
-	reading.end()
 	if err != nil {
 		return err
 	}
-	if err := addition.WriteTo(ctx, out.File, pades.Source{ReaderAt: s.in, Size: s.size}); err != nil {
-		return err
-	}
-	if err := out.commit(); err != nil {
-		return err
-	}
-	sum := addition.Digest.Sum()
-	return s.app.tell(signed{
-		File: s.out, Level: string(addition.Level), Field: addition.FieldName, Signatures: addition.Signatures, SHA256: hex.EncodeToString(sum[:]),
-	})
+	reading.end()
+	return s.app.extend(ctx, addition, pades.Source{ReaderAt: s.in, Size: s.size}, s.out, s.force, s.info)
 }
 
 // params reads the flags that need nothing else.
@@ -117,7 +106,7 @@ func (f *signFlags) params() (pades.Params, error) {
 
 // complete adds what comes from the key and from outside.
 func (s *signing) complete(p *pades.Params, key *keys.Key) error {
-	p.Signer, p.Chain, p.Level = key.Signer, key.Chain, pades.Level(s.at)
+	p.Signer, p.Chain, p.PSS, p.Level = key.Signer, key.Chain, s.pss, pades.Level(s.at)
 	if p.Name == "" {
 		p.Name = holder(key.Chain[0], s.seal)
 	}
@@ -130,8 +119,14 @@ func (s *signing) complete(p *pades.Params, key *keys.Key) error {
 	if look := p.Appearance; len(look.Lines) == 0 && look.Autograph == nil && len(look.Image) == 0 && look.QR == "" {
 		p.Appearance.Lines = []string{p.Name}
 	}
-	var err error
-	p.Timestamp, err = s.timestamps()
+	client, err := s.authority()
+	if err != nil {
+		return err
+	}
+	if client != nil {
+		p.Timestamp, p.TimestampDigest = client.Timestamp, client.TimestampDigest
+	}
+	p.Revocation, err = s.revocations(key.Chain)
 	return err
 }
 

@@ -157,8 +157,14 @@ func verifyPDF(ctx context.Context, in *os.File, size int64, roots *x509.CertPoo
 	found := make([]checked, len(reports))
 	for i, r := range reports {
 		found[i] = checked{valid: r.Valid(), time: r.Time, subject: r.Subject, problem: r.Problem}
-		if r.Level != pades.LevelNone {
+		switch {
+		case r.DocTimestamp:
+			found[i].time, found[i].subject, found[i].level = r.TimestampTime, r.TimestampAuthority, "document time-stamp"
+		case r.Level != pades.LevelNone:
 			found[i].level = "PAdES " + string(r.Level)
+		}
+		if r.Certification > 0 {
+			found[i].level += ", certifies the document"
 		}
 	}
 	return reports, found, err

@@ -1,0 +1,209 @@
+package cli_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/json"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"signbus.dev/pkg/pdf/pdftest"
+	"signbus.dev/pkg/sign/tsp"
+)
+
+// circle is an authority with all that a long-term signature asks for over HTTP: a list of revoked
+// certificates, a time-stamp authority, and others that are of no use.
+type circle struct {
+	url     string
+	revoked []x509.RevocationListEntry
+	tsa     *tsp.Authority
+	late    *tsp.Authority // its clock is an hour ahead
+}
+
+func newCircle(t *testing.T) *circle {
+	t.Helper()
+	c := &circle{}
+	server := httptest.NewServer(http.HandlerFunc(c.serve))
+	t.Cleanup(server.Close)
+	c.url = server.URL
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	leaf := c.certify("Test TSA", key.Public(), true)
+	identity := func(context.Context) (crypto.Signer, []*x509.Certificate, error) {
+		return key, []*x509.Certificate{leaf, authority().root}, nil
+	}
+	c.tsa = must(tsp.NewAuthority(tsp.AuthorityOptions{Identity: identity}))
+	c.late = must(tsp.NewAuthority(tsp.AuthorityOptions{Identity: identity, Now: func() time.Time { return time.Now().Add(time.Hour) }}))
+	return c
+}
+
+func (c *circle) serve(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/crl":
+		list := &x509.RevocationList{
+			Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour), RevokedCertificateEntries: c.revoked,
+		}
+		_, _ = w.Write(must(x509.CreateRevocationList(rand.Reader, list, authority().root, authority().key)))
+	case "/tsa":
+		c.tsa.ServeHTTP(w, r)
+	case "/late":
+		c.late.ServeHTTP(w, r)
+	case "/nonsense":
+		w.Header().Set("Content-Type", "application/timestamp-reply")
+		_, _ = w.Write([]byte("what time is it?"))
+	case "/refusal":
+		w.Header().Set("Content-Type", "application/timestamp-reply")
+		_, _ = w.Write(must(asn1.Marshal(struct{ Status struct{ Status int } }{struct{ Status int }{2}})))
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func (c *circle) certify(name string, public crypto.PublicKey, timestamps bool) *x509.Certificate {
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment, BasicConstraintsValid: true,
+		CRLDistributionPoints: []string{c.url + "/crl"},
+	}
+	if timestamps {
+		template.KeyUsage = x509.KeyUsageDigitalSignature
+		template.ExtraExtensions = []pkix.Extension{{
+			Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Critical: true, Value: must(asn1.Marshal([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 8}})),
+		}}
+	}
+	root := authority()
+	return must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, template, root.root, public, root.key))))
+}
+
+// newDeskIn is a desk whose key bruno.pem is of the circle.
+func (c *circle) newDesk(t *testing.T) *desk {
+	t.Helper()
+	d := newDesk(t)
+	d.write(t, "bruno.pem", append(keyPEM(rsa2048()), certificatePEM(c.certify("Bruno Example", rsa2048().Public(), false))...))
+	d.write(t, "in.pdf", pdftest.Sample(1, "A contract"))
+	d.write(t, "order.xml", []byte(data))
+	return d
+}
+
+// levelOf is the level that verify finds of the only signature.
+func (d *desk) levelOf(t *testing.T, name string) string {
+	t.Helper()
+	got := d.run(t, "verify", "@"+name, "--ca", "@ca.pem", "--json")
+	require.Zero(t, got.code, got.errs)
+	var report struct {
+		Signatures []struct {
+			Level        string
+			DocTimestamp bool
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(got.out), &report))
+	return report.Signatures[0].Level
+}
+
+func TestEveryLevel(t *testing.T) {
+	t.Parallel()
+	c := newCircle(t)
+	d := c.newDesk(t)
+	for _, level := range []string{"B-B", "B-T", "B-LT", "B-LTA"} {
+		t.Run(level, func(t *testing.T) {
+			t.Parallel()
+			out := level + ".pdf"
+			args := []string{"--key", "@bruno.pem", "--pss", "--level", level, "--tsa", c.url + "/tsa", "--trust", "@ca.pem"}
+			got := d.must(t, append([]string{"sign", "@in.pdf", "-o", "@" + out}, args...)...)
+			require.Equal(t, level, got.Level)
+			require.Equal(t, level, d.levelOf(t, out))
+			require.Contains(t, judge(t, "pdfsig", d.path(out)), "Signature is Valid.")
+			judge(t, "qpdf", "--check", d.path(out))
+			if level == "B-LTA" {
+				return
+			}
+			d.must(t, append([]string{"sign", "@order.xml", "-o", "@" + level + ".p7m"}, args...)...)
+			require.Equal(t, level, d.levelOf(t, level+".p7m"))
+			d.requireOpenSSL(t, level+".p7m", "")
+		})
+	}
+	// Without a level, an authority makes it B-T.
+	got := d.must(t, "sign", "@in.pdf", "-o", "@default.pdf", "--key", "@bruno.pem", "--tsa", c.url+"/tsa", "--trust", "@ca.pem")
+	require.Equal(t, "B-T", got.Level)
+}
+
+func TestTimestampCommand(t *testing.T) {
+	t.Parallel()
+	c := newCircle(t)
+	d := c.newDesk(t)
+	tsa := []string{"--tsa", c.url + "/tsa", "--trust", "@ca.pem"}
+	d.must(t, append([]string{"sign", "@in.pdf", "-o", "@1.pdf", "--key", "@bruno.pem"}, tsa...)...)
+	require.Equal(t, "B-T", d.levelOf(t, "1.pdf"))
+	got := d.must(t, append([]string{"timestamp", "@1.pdf", "-o", "@2.pdf"}, tsa...)...)
+	require.Equal(t, 1, got.Signatures)
+	require.Empty(t, got.Level)
+	require.Equal(t, "B-LTA", d.levelOf(t, "2.pdf"))
+	d.must(t, append([]string{"timestamp", "@2.pdf", "-o", "@3.pdf"}, tsa...)...)
+	require.Equal(t, "B-LTA", d.levelOf(t, "3.pdf"))
+	require.True(t, strings.HasPrefix(string(d.read(t, "3.pdf")), string(d.read(t, "2.pdf"))))
+	judge(t, "qpdf", "--check", d.path("3.pdf"))
+
+	before := d.left(t)
+	for _, r := range []struct {
+		args []string
+		exit int
+		says string
+	}{
+		{[]string{"@1.pdf", "-o", "@x.pdf"}, 2, "--tsa"},
+		{[]string{"@1.pdf", "--tsa", c.url + "/tsa"}, 2, "-o"},
+		{[]string{"@1.pdf", "-o", "@1.pdf", "--force", "--tsa", c.url + "/tsa", "--trust", "@ca.pem"}, 1, "OUTPUT_IS_INPUT"},
+		{[]string{"@1.pdf", "-o", "@x.pdf", "--tsa", c.url + "/nonsense", "--trust", "@ca.pem"}, 1, "TSA_REPLY"},
+		{[]string{"@order.xml", "-o", "@x.pdf", "--tsa", c.url + "/tsa", "--trust", "@ca.pem"}, 1, "PDF_FORMAT"},
+	} {
+		got := d.run(t, append([]string{"timestamp"}, r.args...)...)
+		require.Equal(t, r.exit, got.code, r.args)
+		require.Contains(t, got.errs, r.says)
+		require.Equal(t, before, d.left(t))
+	}
+}
+
+// TestAuthoritiesThatFail: the level asked for is reached or nothing is written.
+func TestAuthoritiesThatFail(t *testing.T) {
+	t.Parallel()
+	c := newCircle(t)
+	d := c.newDesk(t)
+	unlisted := certificatePEM(authority().certify("Carla", p256().Public(), time.Now().Add(-time.Hour), time.Now().AddDate(1, 0, 0)))
+	d.write(t, "carla.pem", append(keyPEM(p256()), unlisted...))
+	gone := c.certify("Dora", p256().Public(), false)
+	d.write(t, "dora.pem", append(keyPEM(p256()), certificatePEM(gone)...))
+	c.revoked = []x509.RevocationListEntry{{SerialNumber: gone.SerialNumber, RevocationTime: time.Now().Add(-time.Minute)}}
+	before := d.left(t)
+	for _, r := range []struct{ key, level, path, code, says string }{
+		{"bruno", "B-T", "/nonsense", "TSA_REPLY", "not a time-stamp reply"},
+		{"bruno", "B-T", "/refusal", "TSA_REFUSED", "status 2"},
+		{"bruno", "B-T", "/late", "TSA_REPLY", "clock"},
+		{"bruno", "B-T", "/nowhere", "TSA_UNAVAILABLE", "404"},
+		{"carla", "B-LT", "/tsa", "REVOCATION_UN", "revocation"},
+		{"dora", "B-LT", "/tsa", "CERTIFICATE_REVOKED", "revoked"},
+	} {
+		for _, file := range []string{"@in.pdf", "@order.xml"} {
+			got := d.run(t, "sign", file, "-o", "@out", "--key", "@"+r.key+".pem", "--level", r.level, "--tsa", c.url+r.path, "--trust", "@ca.pem")
+			require.Equal(t, 1, got.code, r)
+			require.Contains(t, got.errs, r.code, r)
+			require.Contains(t, got.errs, r.says, r)
+			require.Equal(t, before, d.left(t), r)
+		}
+	}
+	// A time-stamp of somebody whom nobody trusts does not count either.
+	d.write(t, "stranger.pem", unlisted)
+	got := d.run(t, "sign", "@in.pdf", "-o", "@out.pdf", "--key", "@bruno.pem", "--tsa", c.url+"/tsa", "--trust", "@stranger.pem")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.errs, "TSA_REPLY")
+}
