@@ -24,6 +24,8 @@ type textReader struct {
 
 	block  []byte // the stride decoded last
 	number int64
+
+	buf, letters []byte // for load
 }
 
 func notSigned(why string) error { return fmt.Errorf("%s: %w", why, cms.ErrMalformed) }
@@ -59,10 +61,27 @@ func binary(in Source) (io.ReaderAt, int64, error) {
 	return t, t.size, nil
 }
 
+// What a byte of the text is.
+const (
+	other = iota
+	space
+	letter
+	padding
+	dash
+)
+
+var kinds = func() (kinds [256]byte) {
+	for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/" {
+		kinds[c] = letter
+	}
+	kinds['='], kinds['-'] = padding, dash
+	kinds[' '], kinds['\t'], kinds['\r'], kinds['\n'] = space, space, space, space
+	return kinds
+}()
+
 // index goes through the text once and remembers where each stride begins.
 func (t *textReader) index(begin, size int64, pem bool) error {
-	const charsPerStride = stride / 3 * 4
-	chars, padding := int64(0), int64(0)
+	letters, next, padded := int64(0), int64(0), int64(0)
 	buf := make([]byte, chunk)
 	t.end = size
 	for off := begin; off < t.end; {
@@ -71,17 +90,19 @@ func (t *textReader) index(begin, size int64, pem bool) error {
 			return fmt.Errorf("read: %w", err)
 		}
 		for i, c := range buf[:n] {
-			switch {
-			case isBase64(c) && padding == 0:
-				if chars%charsPerStride == 0 {
+			switch kind := kinds[c]; {
+			case kind == letter && padded == 0:
+				if letters == next {
 					t.places = append(t.places, off+int64(i))
+					next += stride / 3 * 4
 				}
-				chars++
-			case c == '=' && padding < 2:
-				padding++
-			case c == '-' && pem:
+				letters++
+			case kind == space:
+			case kind == padding && padded < 2:
+				padded++
+			case kind == dash && pem:
 				t.end = off + int64(i) // The last line.
-			case c != ' ' && c != '\t' && c != '\r' && c != '\n':
+			default:
 				return notSigned("not base64")
 			}
 			if t.end < size {
@@ -90,15 +111,11 @@ func (t *textReader) index(begin, size int64, pem bool) error {
 		}
 		off += int64(n)
 	}
-	if (chars+padding)%4 != 0 && (padding != 0 || chars%4 == 1) {
+	if letters%4 == 1 || (padded > 0 && (letters+padded)%4 != 0) {
 		return notSigned("base64 ends too early")
 	}
-	t.size = chars * 3 / 4
+	t.size = letters * 3 / 4
 	return nil
-}
-
-func isBase64(c byte) bool {
-	return 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '+' || c == '/'
 }
 
 // ReadAt implements [io.ReaderAt] for one caller at a time.
@@ -123,15 +140,27 @@ func (t *textReader) load(number int64) error {
 	if number == t.number {
 		return nil
 	}
-	begin, end := t.places[number], t.end
+	off, end := t.places[number], t.end
 	if number+1 < int64(len(t.places)) {
 		end = t.places[number+1]
 	}
-	text, err := io.ReadAll(letters{io.NewSectionReader(t.in, begin, end-begin)})
-	if err != nil {
-		return fmt.Errorf("read: %w", err)
+	if t.buf == nil {
+		t.buf, t.letters = make([]byte, 32<<10), make([]byte, 0, stride/3*4)
 	}
-	block, err := base64.RawStdEncoding.AppendDecode(t.block[:0], text)
+	t.letters = t.letters[:0]
+	for off < end {
+		n, err := t.in.ReadAt(t.buf[:min(int64(len(t.buf)), end-off)], off)
+		if n == 0 {
+			return fmt.Errorf("read: %w", err)
+		}
+		for _, c := range t.buf[:n] {
+			if kinds[c] == letter {
+				t.letters = append(t.letters, c)
+			}
+		}
+		off += int64(n)
+	}
+	block, err := base64.RawStdEncoding.AppendDecode(t.block[:0], t.letters)
 	if err != nil {
 		return notSigned("not base64")
 	}
@@ -140,18 +169,4 @@ func (t *textReader) load(number int64) error {
 	}
 	t.block, t.number = block, number
 	return nil
-}
-
-// letters leaves out everything but the letters of base64.
-type letters struct{ in io.Reader }
-
-func (l letters) Read(out []byte) (int, error) {
-	n, err := l.in.Read(out)
-	kept := out[:0]
-	for _, c := range out[:n] {
-		if isBase64(c) {
-			kept = append(kept, c)
-		}
-	}
-	return len(kept), err
 }
