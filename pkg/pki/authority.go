@@ -3,13 +3,15 @@
 // time-stamp authority.
 //
 // It promises that everyone who opens the same Keeper with the same passphrase
-// sees the same authority and the same certificates, also when two ask at once,
-// and that private keys leave this process encrypted only. Certificates are for
-// development and closed circles: nobody proves who a user is. Revocation is not
-// part of the package: it serves no CRL and no OCSP and names none.
+// sees the same authority, the same certificates and the same revocations, also
+// when two ask at once, and that private keys leave this process encrypted only.
+// Certificates name where their CRL and OCSP are served, and renew themselves.
+// They are for development and closed circles: nobody proves who a user is. The
+// authority's own certificate is not renewed.
 package pki
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -23,7 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
+	"strings"
 	"sync"
 	"time"
 )
@@ -32,15 +34,22 @@ const (
 	organisation = "Signbus"
 
 	authorityYears = 10
-	// renewBefore is when a certificate is replaced before its end.
-	renewBefore = 30 * 24 * time.Hour
+	day            = 24 * time.Hour
+	// userLife, sealLife and timestampLife are the defaults of Options; responderLife that of who
+	// answers about revocations and cannot be revoked himself.
+	userLife      = 30 * day
+	sealLife      = 365 * day
+	timestampLife = 3 * 365 * day
+	responderLife = 30 * day
+	// minLife leaves time to renew, clocks being what they are.
+	minLife = time.Hour
 	// clockSkew dates certificates back, so that a machine whose clock is behind accepts a new one.
 	clockSkew = 5 * time.Minute
 )
 
 var (
 	// ErrExpired means that the authority's own certificate has ended.
-	ErrExpired = errors.New("certificate authority has expired")
+	ErrExpired = errors.New("certificate authority has expired; begin a new key store")
 	// ErrRequest means that a certificate request is not signed by its key or the key is not accepted.
 	ErrRequest = errors.New("certificate request is not valid")
 )
@@ -49,6 +58,12 @@ var (
 type Options struct {
 	// Passphrase protects the private keys; it must not be empty.
 	Passphrase []byte
+	// PublicURL is where the Handler is reached, such as https://sign.example.com. Certificates
+	// name it as the place of OCSP, CRL and issuer; when empty they name none.
+	PublicURL string
+	// UserLife, SealLife and TSALife are how long certificates are valid; 30 days, one year and
+	// three years when zero. Each is replaced when a third is left.
+	UserLife, SealLife, TSALife time.Duration
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
 	// Rand gives keys, serial numbers and nonces; crypto/rand when nil.
@@ -71,9 +86,21 @@ type Authority struct {
 	rand   io.Reader
 	ca     Identity
 	roots  *x509.CertPool
+	url    string
+	// lives are how long certificates are valid, by the kind of their profile.
+	lives map[kind]time.Duration
 
 	mu    sync.Mutex
 	cache map[string]*entry
+
+	revocations revocationList
+}
+
+// revocationList is the newest snapshot of what is revoked.
+type revocationList struct {
+	mu       sync.Mutex
+	snapshot *snapshot
+	stale    bool
 }
 
 // Open makes an authority on first use of a Keeper and loads it afterwards.
@@ -84,6 +111,16 @@ func Open(ctx context.Context, keeper Keeper, options Options) (*Authority, erro
 	}
 	if a.rand == nil {
 		a.rand = rand.Reader
+	}
+	a.url = strings.TrimSuffix(options.PublicURL, "/")
+	a.lives = map[kind]time.Duration{
+		forUser: cmp.Or(options.UserLife, userLife), forSeal: cmp.Or(options.SealLife, sealLife),
+		forTSA: cmp.Or(options.TSALife, timestampLife), forOCSP: responderLife,
+	}
+	for _, life := range a.lives {
+		if life < minLife {
+			return nil, fmt.Errorf("open certificate authority: certificates must be valid for %s at least", minLife)
+		}
 	}
 	var err error
 	if a.vault, err = openVault(ctx, keeper, options.Passphrase, a.rand); err != nil {
@@ -171,12 +208,12 @@ func (a *Authority) issue(der []byte, p profile) ([]*x509.Certificate, error) {
 	if !acceptable(request.PublicKey) {
 		return nil, fmt.Errorf("kind or length of the key: %w", ErrRequest)
 	}
+	if err := a.valid(); err != nil {
+		return nil, err
+	}
 	now := a.now().UTC().Truncate(time.Second)
 	root := a.Certificate()
-	if now.After(root.NotAfter) {
-		return nil, ErrExpired
-	}
-	template, err := p.template()
+	template, err := p.template(a.url)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +223,7 @@ func (a *Authority) issue(der []byte, p profile) ([]*x509.Certificate, error) {
 	if template.SubjectKeyId, err = keyID(request.RawSubjectPublicKeyInfo); err != nil {
 		return nil, err
 	}
-	template.NotBefore, template.NotAfter = now.Add(-clockSkew), now.AddDate(1, 0, 0)
+	template.NotBefore, template.NotAfter = now.Add(-clockSkew), now.Add(a.lives[p.kind])
 	if template.NotAfter.After(root.NotAfter) {
 		template.NotAfter = root.NotAfter
 	}
@@ -201,6 +238,14 @@ func (a *Authority) issue(der []byte, p profile) ([]*x509.Certificate, error) {
 	return []*x509.Certificate{leaf, root}, nil
 }
 
+// valid says whether the authority's own certificate has not ended.
+func (a *Authority) valid() error {
+	if a.now().After(a.Certificate().NotAfter) {
+		return ErrExpired
+	}
+	return nil
+}
+
 // acceptable are the keys that package cms signs with.
 func acceptable(public crypto.PublicKey) bool {
 	switch key := public.(type) {
@@ -212,16 +257,6 @@ func acceptable(public crypto.PublicKey) bool {
 		return true
 	}
 	return false
-}
-
-// serial is 128 random bits with the highest set: always 17 bytes of DER, and never zero (RFC 5280 allows 20).
-func (a *Authority) serial() (*big.Int, error) {
-	bytes := make([]byte, 16)
-	if _, err := io.ReadFull(a.rand, bytes); err != nil {
-		return nil, fmt.Errorf("serial number: %w", err)
-	}
-	bytes[0] |= 0x80
-	return new(big.Int).SetBytes(bytes), nil
 }
 
 // record is a stored identity: certificates in the clear, the key encrypted.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // maxRecord bounds what is read back; a record has about three kilobytes.
@@ -56,6 +57,27 @@ func (d *Directory) PutIfAbsent(ctx context.Context, name string, value []byte) 
 		return nil, fmt.Errorf("write key record %s: %w", name, err)
 	}
 	return value, nil
+}
+
+// Each implements Keeper.
+func (d *Directory) Each(ctx context.Context, kind string, f func(name string, value []byte) error) error {
+	entries, err := os.ReadDir(d.path)
+	if err != nil {
+		return fmt.Errorf("list key records: %w", err)
+	}
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), kind+"-") {
+			continue
+		}
+		value, err := d.Get(ctx, entry.Name())
+		if err != nil {
+			return err
+		}
+		if err := f(entry.Name(), value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *Directory) write(path string, value []byte) (err error) {

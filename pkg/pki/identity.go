@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -20,8 +21,8 @@ type entry struct {
 	number   int // Which identity of its record this is.
 }
 
-// User returns a person's key and certificate, made on first use and again when
-// less than 30 days are left. Whoever asks at the same time gets the same one.
+// User returns a person's key and certificate, made on first use and again when a
+// third of its time is left or it was revoked. Whoever asks at the same time gets the same one.
 func (a *Authority) User(ctx context.Context, user User) (*Identity, error) {
 	p, err := a.userProfile(user)
 	if err != nil {
@@ -46,10 +47,11 @@ func (a *Authority) identity(ctx context.Context, p profile) (*Identity, error) 
 	e := a.entry(p.record)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.identity != nil && a.fresh(e.identity) {
-		return e.identity, nil
+	fresh, err := a.fresh(ctx, p, e.identity)
+	if err == nil && !fresh {
+		err = a.refresh(ctx, p, e)
 	}
-	if err := a.refresh(ctx, p, e); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("certificate %s: %w", p.record, err)
 	}
 	return e.identity, nil
@@ -74,20 +76,20 @@ func (a *Authority) entry(record string) *entry {
 	return e
 }
 
-// refresh walks the numbered identities of a record to the last, and adds one
-// when that is not fresh. There is about one a year, so the walk is short; numbers
-// are never reused, so two processes that renew at once agree on the next.
+// refresh goes to the last of the numbered identities of a record, and adds one when that
+// is not fresh. Numbers are never reused, so two processes that renew at once agree on the next.
 func (a *Authority) refresh(ctx context.Context, p profile, e *entry) error {
 	for {
-		next := numbered(p.record, e.number+1)
-		identity, err := a.load(ctx, next)
-		if errors.Is(err, ErrNotFound) {
-			if e.identity != nil && a.fresh(e.identity) {
-				return nil
-			}
-			if identity, err = a.create(p); err == nil {
-				identity, err = a.store(ctx, next, identity)
-			}
+		if err := a.last(ctx, p, e); err != nil {
+			return err
+		}
+		fresh, err := a.fresh(ctx, p, e.identity)
+		if err != nil || fresh {
+			return err
+		}
+		identity, err := a.create(p)
+		if err == nil {
+			identity, err = a.store(ctx, numbered(p.record, e.number+1), identity)
 		}
 		if err != nil {
 			return err
@@ -96,12 +98,64 @@ func (a *Authority) refresh(ctx context.Context, p profile, e *entry) error {
 	}
 }
 
+// last finds the highest number, in as many look-ups as it has binary digits: the step
+// doubles as long as there is one, and halves when there is none.
+func (a *Authority) last(ctx context.Context, p profile, e *entry) error {
+	number, value := e.number, []byte(nil)
+	for step, found := 1, true; step > 0; {
+		next, err := a.keeper.Get(ctx, numbered(p.record, number+step))
+		switch {
+		case err == nil:
+			number, value = number+step, next
+			if found {
+				step *= 2
+			} else {
+				step /= 2
+			}
+		case errors.Is(err, ErrNotFound):
+			found = false
+			step /= 2
+		default:
+			return err
+		}
+	}
+	if number == e.number {
+		return nil
+	}
+	identity, err := a.decode(numbered(p.record, number), value)
+	if err != nil {
+		return err
+	}
+	e.identity, e.number = identity, number
+	return nil
+}
+
 func numbered(record string, number int) string { return fmt.Sprintf("%s.%d", record, number) }
 
-// fresh certificates have 30 days left, or end with the authority: renewing would not lengthen those.
-func (a *Authority) fresh(identity *Identity) bool {
-	now, end := a.now(), identity.Chain[0].NotAfter
-	return now.Add(renewBefore).Before(end) || (end.Equal(a.Certificate().NotAfter) && !now.After(end))
+// fresh certificates have more than a third of their time left, or end with the authority:
+// renewing would not lengthen those. They are not revoked, and answers about them can be
+// found: their number is provably ours, and they name the addresses that hold today.
+func (a *Authority) fresh(ctx context.Context, p profile, identity *Identity) (bool, error) {
+	if identity == nil {
+		return false, nil
+	}
+	leaf, now := identity.Chain[0], a.now()
+	if revoked, err := a.isRevoked(ctx, leaf); err != nil || revoked {
+		return false, err
+	}
+	if !a.Issued(leaf.SerialNumber) || !a.names(p, leaf) {
+		return false, nil
+	}
+	third := leaf.NotAfter.Sub(leaf.NotBefore) / 3
+	return now.Add(third).Before(leaf.NotAfter) || (leaf.NotAfter.Equal(a.Certificate().NotAfter) && !now.After(leaf.NotAfter)), nil
+}
+
+// names says whether a certificate names the addresses that one issued today would.
+func (a *Authority) names(p profile, leaf *x509.Certificate) bool {
+	today, err := p.template(a.url)
+	return err == nil && slices.Equal(today.OCSPServer, leaf.OCSPServer) &&
+		slices.Equal(today.CRLDistributionPoints, leaf.CRLDistributionPoints) &&
+		slices.Equal(today.IssuingCertificateURL, leaf.IssuingCertificateURL)
 }
 
 // create makes the key, and the request where the key lives, as any other holder of a key would.

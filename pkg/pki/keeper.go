@@ -20,4 +20,7 @@ type Keeper interface {
 	Get(ctx context.Context, name string) ([]byte, error)
 	// PutIfAbsent stores the value if there is none and returns the one that is stored.
 	PutIfAbsent(ctx context.Context, name string, value []byte) ([]byte, error)
+	// Each calls f with every record of a kind, in any order: those whose name begins with the
+	// kind and a hyphen. It stops at f's first error and returns it. The value is f's to keep.
+	Each(ctx context.Context, kind string, f func(name string, value []byte) error) error
 }

@@ -52,22 +52,32 @@ func (c *clock) Set(now time.Time) {
 	c.now = now
 }
 
-func openAt(t testing.TB, path string, now func() time.Time) *pki.Authority {
+func openAt(t testing.TB, path string, now func() time.Time, change ...func(*pki.Options)) *pki.Authority {
 	t.Helper()
 	keeper, err := pki.NewDirectory(path)
 	require.NoError(t, err)
-	a, err := pki.Open(t.Context(), keeper, pki.Options{Passphrase: passphrase, Now: now})
+	options := pki.Options{Passphrase: passphrase, Now: now}
+	for _, f := range change {
+		f(&options)
+	}
+	a, err := pki.Open(t.Context(), keeper, options)
 	require.NoError(t, err)
 	return a
 }
 
 func openssl(t testing.TB, arguments ...string) string {
 	t.Helper()
+	output, err := runOpenSSL(t, arguments...)
+	require.NoError(t, err, "openssl %v: %s", arguments, output)
+	return output
+}
+
+func runOpenSSL(t testing.TB, arguments ...string) (string, error) {
+	t.Helper()
 	path, err := exec.LookPath("openssl")
 	require.NoError(t, err, "openssl is missing: install the Debian package openssl")
 	output, err := exec.CommandContext(t.Context(), path, arguments...).CombinedOutput()
-	require.NoError(t, err, "openssl %v: %s", arguments, output)
-	return string(output)
+	return string(output), err
 }
 
 func writePEM(t testing.TB, certificate *x509.Certificate) string {
@@ -96,10 +106,11 @@ func TestOpenSSLAcceptsTheCertificates(t *testing.T) {
 		identity *pki.Identity
 		purpose  string
 		subject  string
+		days     int
 	}{
-		"user": {user, "smimesign", `O = demo, CN = Anna Example, serialNumber = [0-9a-f]{32}`},
-		"seal": {seal, "smimesign", `O = Demo Company, OU = Seal, CN = Demo Company, serialNumber = [0-9a-f]{32}`},
-		"tsa":  {tsa, "timestampsign", `O = Signbus, CN = Signbus Development Time-Stamp Authority`},
+		"user": {user, "smimesign", `O = demo, CN = Anna Example, serialNumber = [0-9a-f]{32}`, 30},
+		"seal": {seal, "smimesign", `O = Demo Company, OU = Seal, CN = Demo Company, serialNumber = [0-9a-f]{32}`, 365},
+		"tsa":  {tsa, "timestampsign", `O = Signbus, CN = Signbus Development Time-Stamp Authority`, 3 * 365},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := writePEM(t, test.identity.Chain[0])
@@ -111,16 +122,17 @@ func TestOpenSSLAcceptsTheCertificates(t *testing.T) {
 			require.Contains(t, text, "X509v3 Subject Key Identifier")
 			require.Contains(t, text, "X509v3 Authority Key Identifier")
 			require.Contains(t, text, "ASN1 OID: prime256v1")
-			require.Regexp(t, `Serial Number:\s+([0-9a-f]{2}:){15,16}[0-9a-f]{2}`, text)
+			require.Regexp(t, `Serial Number:\s+([0-9a-f]{2}:){18}[0-9a-f]{2}\n`, text)
 			require.NotContains(t, text, "annaU")
-			require.NotContains(t, text, "CRL Distribution")
+			require.NotContains(t, text, "CRL Distribution") // There is no public URL.
+			require.NotContains(t, text, "Authority Information Access")
 			if name == "tsa" {
 				require.Regexp(t, `X509v3 Extended Key Usage: critical\s+Time Stamping\n`, text)
 			} else {
 				require.NotContains(t, text, "Extended Key Usage")
 			}
 			leaf := test.identity.Chain[0]
-			require.WithinDuration(t, start.AddDate(1, 0, 0), leaf.NotAfter, time.Hour)
+			require.WithinDuration(t, start.AddDate(0, 0, test.days), leaf.NotAfter, time.Hour)
 			require.True(t, leaf.NotBefore.Before(start))
 			digest := sha256.Sum256([]byte("contract"))
 			value, err := test.identity.Signer.Sign(rand.Reader, digest[:], crypto.SHA256)
@@ -185,22 +197,35 @@ func TestCertificateIsReissuedBeforeItEnds(t *testing.T) {
 	require.NoError(t, err)
 	end := first.Chain[0].NotAfter
 
-	c.Set(end.Add(-31 * 24 * time.Hour))
+	c.Set(end.Add(-11 * 24 * time.Hour))
 	same, err := a.User(t.Context(), anna)
 	require.NoError(t, err)
 	require.True(t, same.Chain[0].Equal(first.Chain[0]))
 
-	c.Set(end.Add(-29 * 24 * time.Hour))
+	c.Set(end.Add(-9 * 24 * time.Hour))
 	second, err := a.User(t.Context(), anna)
 	require.NoError(t, err)
 	require.False(t, second.Chain[0].Equal(first.Chain[0]))
 	require.NotEqual(t, first.Signer.Public(), second.Signer.Public())
-	require.True(t, second.Chain[0].NotAfter.After(end.AddDate(0, 10, 0)))
+	require.True(t, second.Chain[0].NotAfter.After(end.AddDate(0, 0, 20)))
 
 	// Another process, and this one after it forgot, find the second.
 	other, err := openAt(t, path, c.Now).User(t.Context(), anna)
 	require.NoError(t, err)
 	require.True(t, other.Chain[0].Equal(second.Chain[0]))
+
+	// So do they after years of renewals, in few look-ups.
+	for range 40 {
+		c.Set(other.Chain[0].NotAfter.Add(-time.Hour))
+		other, err = a.User(t.Context(), anna)
+		require.NoError(t, err)
+	}
+	last, err := openAt(t, path, c.Now).User(t.Context(), anna)
+	require.NoError(t, err)
+	require.True(t, last.Chain[0].Equal(other.Chain[0]))
+	files, err := filepath.Glob(filepath.Join(path, "user-*"))
+	require.NoError(t, err)
+	require.Len(t, files, 42)
 }
 
 func TestCertificatesEndWithTheAuthority(t *testing.T) {
@@ -394,7 +419,7 @@ func TestHandlerServesCertificates(t *testing.T) {
 	t.Cleanup(server.Close)
 	tsa, err := a.TSA(t.Context())
 	require.NoError(t, err)
-	for path, want := range map[string]*x509.Certificate{"/pki/ca.pem": a.Certificate(), "/pki/tsa.pem": tsa.Chain[0]} {
+	for path, want := range map[string]*x509.Certificate{"/pki/ca.pem": a.Certificate(), "/pki/tsa.pem": tsa.Chain[0], "/pki/ca.cer": a.Certificate()} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
 		require.NoError(t, err)
 		response, err := http.DefaultClient.Do(r)
@@ -404,6 +429,11 @@ func TestHandlerServesCertificates(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
 		require.Equal(t, http.StatusOK, response.StatusCode)
+		if path == "/pki/ca.cer" {
+			require.Equal(t, "application/pkix-cert", response.Header.Get("Content-Type"))
+			require.Equal(t, want.Raw, body.Bytes())
+			continue
+		}
 		block, rest := pem.Decode(body.Bytes())
 		require.NotNil(t, block)
 		require.Empty(t, rest)

@@ -41,11 +41,21 @@ var (
 	oidTimeStamping = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 8}
 )
 
+// kind is what a certificate is for.
+type kind int
+
+const (
+	forUser kind = iota
+	forSeal
+	forTSA
+	forOCSP
+)
+
 // profile is what a certificate says; the key comes from the request.
 type profile struct {
-	record    string // The name under which identities of this profile are kept, without their number.
-	subject   pkix.Name
-	timestamp bool
+	kind    kind
+	record  string // The name under which identities of this profile are kept, without their number.
+	subject pkix.Name
 }
 
 func (a *Authority) userProfile(u User) (profile, error) {
@@ -61,6 +71,7 @@ func (a *Authority) userProfile(u User) (profile, error) {
 		return profile{}, fmt.Errorf("customer: %w", err)
 	}
 	return profile{
+		kind: forUser,
 		// The name is part of the record: who takes another name gets another certificate.
 		record: "user-" + a.vault.pseudonym("user", u.Customer, u.ExternalID, name),
 		subject: pkix.Name{
@@ -82,6 +93,7 @@ func (a *Authority) sealProfile(o Organisation) (profile, error) {
 		}
 	}
 	return profile{
+		kind:   forSeal,
 		record: "seal-" + a.vault.pseudonym("seal", o.Customer, name),
 		subject: pkix.Name{
 			CommonName: name, Organization: []string{name}, OrganizationalUnit: []string{"Seal"},
@@ -92,9 +104,16 @@ func (a *Authority) sealProfile(o Organisation) (profile, error) {
 
 func tsaProfile() profile {
 	return profile{
-		record:    "tsa",
-		subject:   pkix.Name{CommonName: "Signbus Development Time-Stamp Authority", Organization: []string{organisation}},
-		timestamp: true,
+		kind: forTSA, record: "tsa",
+		subject: pkix.Name{CommonName: "Signbus Development Time-Stamp Authority", Organization: []string{organisation}},
+	}
+}
+
+// ocspProfile is that of the delegated responder (RFC 6960, 4.2.2.2): the authority's own key signs certificates and CRLs only.
+func ocspProfile() profile {
+	return profile{
+		kind: forOCSP, record: "ocsp",
+		subject: pkix.Name{CommonName: "Signbus Development OCSP Responder", Organization: []string{organisation}},
 	}
 }
 
@@ -118,13 +137,24 @@ func cleanName(name string) (string, error) {
 
 // template leaves the extended key usage of users and seals out: tools that check
 // signed mail, OpenSSL and NSS among them, accept such a certificate for documents too.
-func (p profile) template() (*x509.Certificate, error) {
+func (p profile) template(url string) (*x509.Certificate, error) {
 	t := &x509.Certificate{
 		Subject:               p.subject,
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment,
 		BasicConstraintsValid: true,
 	}
-	if !p.timestamp {
+	if url != "" {
+		t.IssuingCertificateURL = []string{url + issuerPath}
+	}
+	if p.kind == forOCSP {
+		t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning}
+		t.ExtraExtensions = []pkix.Extension{{Id: oidOCSPNoCheck, Value: asn1.NullBytes}}
+		return t, nil
+	}
+	if url != "" {
+		t.OCSPServer, t.CRLDistributionPoints = []string{url + ocspPath}, []string{url + crlPath}
+	}
+	if p.kind != forTSA {
 		return t, nil
 	}
 	// The standard library writes this extension as not critical, RFC 3161 wants it critical.
@@ -138,6 +168,16 @@ func (p profile) template() (*x509.Certificate, error) {
 
 // keyID is the first method of RFC 5280, 4.2.1.2.
 func keyID(subjectPublicKeyInfo []byte) ([]byte, error) {
+	bits, err := keyBits(subjectPublicKeyInfo)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha1.Sum(bits) //nolint:gosec // As above.
+	return sum[:], nil
+}
+
+// keyBits are those of the key, without algorithm and length.
+func keyBits(subjectPublicKeyInfo []byte) ([]byte, error) {
 	var info struct {
 		Algorithm pkix.AlgorithmIdentifier
 		Key       asn1.BitString
@@ -145,6 +185,5 @@ func keyID(subjectPublicKeyInfo []byte) ([]byte, error) {
 	if rest, err := asn1.Unmarshal(subjectPublicKeyInfo, &info); err != nil || len(rest) > 0 {
 		return nil, errors.New("public key cannot be read")
 	}
-	sum := sha1.Sum(info.Key.Bytes) //nolint:gosec // As above.
-	return sum[:], nil
+	return info.Key.Bytes, nil
 }

@@ -51,9 +51,10 @@ func (l *lock) valid() bool {
 
 // vault encrypts private keys with XChaCha20-Poly1305 and makes names that say nothing about whom they belong to.
 type vault struct {
-	aead  cipher.AEAD
-	names []byte
-	rand  io.Reader
+	aead    cipher.AEAD
+	names   []byte
+	serials []byte
+	rand    io.Reader
 }
 
 func (l *lock) open(passphrase []byte, random io.Reader) (*vault, error) {
@@ -67,11 +68,15 @@ func (l *lock) open(passphrase []byte, random io.Reader) (*vault, error) {
 	if err != nil {
 		return nil, err
 	}
+	serials, err := hkdf.Expand(sha256.New, master, "signbus serial numbers", subkey)
+	if err != nil {
+		return nil, err
+	}
 	aead, err := chacha20poly1305.NewX(key)
 	if err != nil {
 		return nil, err
 	}
-	return &vault{aead: aead, names: names, rand: random}, nil
+	return &vault{aead: aead, names: names, serials: serials, rand: random}, nil
 }
 
 // openVault makes the key store's lock on first use, or opens it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"signbus.dev/pkg/pki"
 	"signbus.dev/pkg/store"
@@ -27,7 +28,8 @@ func (k *Keeper) Get(ctx context.Context, name string) ([]byte, error) {
 func (k *Keeper) PutIfAbsent(ctx context.Context, name string, value []byte) ([]byte, error) {
 	var stored []byte
 	err := k.db.Update(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(ctx, `INSERT INTO signature_key (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, name, value)
+		n, err := tx.Exec(ctx, `INSERT INTO signature_key (name, kind, value) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING`,
+			name, kindOf(name), value)
 		if err != nil {
 			return err
 		}
@@ -42,6 +44,38 @@ func (k *Keeper) PutIfAbsent(ctx context.Context, name string, value []byte) ([]
 		return nil, fmt.Errorf("keep key record %s: %w", name, err)
 	}
 	return stored, nil
+}
+
+// Each implements [pki.Keeper].
+func (k *Keeper) Each(ctx context.Context, kind string, f func(name string, value []byte) error) error {
+	rows, err := k.db.Query(ctx, `SELECT name, value FROM signature_key WHERE kind = $1 AND kind <> ''`, kind)
+	if err != nil {
+		return fmt.Errorf("list key records: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		var value []byte
+		if err := rows.Scan(&name, &value); err != nil {
+			return fmt.Errorf("list key records: %w", err)
+		}
+		if err := f(name, value); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("list key records: %w", err)
+	}
+	return nil
+}
+
+// kindOf is what Each asks for: the part of a name before the first hyphen.
+func kindOf(name string) string {
+	kind, _, found := strings.Cut(name, "-")
+	if !found {
+		return ""
+	}
+	return kind
 }
 
 func readKey(ctx context.Context, q store.Querier, name string) ([]byte, error) {

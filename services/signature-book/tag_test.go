@@ -2,8 +2,11 @@ package signaturebook
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"path/filepath"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -118,10 +121,76 @@ func TestKeeper(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "first", string(kept))
 
+		for _, name := range []string{"revoked-1", "revoked-2", "revokedx-3", "seal-4.1"} {
+			_, err = k.PutIfAbsent(t.Context(), name, []byte(name))
+			require.NoError(t, err)
+		}
+		var listed []string
+		list := func(name string, value []byte) error {
+			require.Equal(t, name, string(value))
+			listed = append(listed, name)
+			return nil
+		}
+		require.NoError(t, k.Each(t.Context(), "revoked", list))
+		require.ElementsMatch(t, []string{"revoked-1", "revoked-2"}, listed)
+		require.NoError(t, k.Each(t.Context(), "tsa", list))
+		require.NoError(t, k.Each(t.Context(), "", list))
+		require.Len(t, listed, 2)
+		stop := errors.New("enough")
+		require.ErrorIs(t, k.Each(t.Context(), "revoked", func(string, []byte) error { return stop }), stop)
+	})
+}
+
+// Records from before there were kinds are listed with the others.
+func TestKeeperFindsOlderRecords(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, db *store.DB) {
+		require.NoError(t, db.Migrate(t.Context(), "signature_book", firstMigration(t)))
+		require.NoError(t, db.Update(t.Context(), func(tx *store.Tx) error {
+			for _, name := range []string{"lock", "tsa.1", "user-a.1", "seal-b.1"} {
+				if _, err := tx.Exec(t.Context(), `INSERT INTO signature_key (name, value) VALUES ($1, $2)`, name, []byte("x")); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		require.NoError(t, Migrate(t.Context(), db))
+		var listed []string
+		for _, kind := range []string{"user", "seal", "lock", "tsa"} {
+			require.NoError(t, NewKeeper(db).Each(t.Context(), kind, func(name string, _ []byte) error {
+				listed = append(listed, name)
+				return nil
+			}))
+		}
+		require.Equal(t, []string{"user-a.1", "seal-b.1"}, listed)
+	})
+}
+
+// firstMigration is the folder of migrations as it was at first.
+func firstMigration(t *testing.T) fs.FS {
+	t.Helper()
+	text, err := migrations.ReadFile("migrations/00001_signature_book.sql")
+	require.NoError(t, err)
+	return fstest.MapFS{"migrations/00001_signature_book.sql": {Data: text}}
+}
+
+func TestAuthorityOnTheKeeper(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, db *store.DB) {
+		require.NoError(t, Migrate(t.Context(), db))
+		k := NewKeeper(db)
 		one, err := pki.Open(t.Context(), k, pki.Options{Passphrase: []byte("p")})
 		require.NoError(t, err)
 		two, err := pki.Open(t.Context(), NewKeeper(db), pki.Options{Passphrase: []byte("p")})
 		require.NoError(t, err)
 		require.True(t, one.Certificate().Equal(two.Certificate()), "two processes have two authorities")
+		user, err := one.User(t.Context(), pki.User{Customer: "demo", ExternalID: "anna", Name: "Anna Alpha"})
+		require.NoError(t, err)
+		_, err = two.Revoke(t.Context(), user.Chain[0].SerialNumber, pki.Superseded, time.Time{})
+		require.NoError(t, err)
+		listed, err := one.Revoked(t.Context())
+		require.NoError(t, err)
+		require.Len(t, listed, 1)
+		require.Zero(t, listed[0].Serial.Cmp(user.Chain[0].SerialNumber))
 	})
 }

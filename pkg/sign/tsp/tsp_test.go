@@ -58,6 +58,19 @@ func (m *memory) PutIfAbsent(_ context.Context, name string, value []byte) ([]by
 	return m.records[name], nil
 }
 
+func (m *memory) Each(_ context.Context, kind string, f func(string, []byte) error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, value := range m.records {
+		if strings.HasPrefix(name, kind+"-") {
+			if err := f(name, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func setup(t testing.TB, change ...func(*tsp.AuthorityOptions)) (*tsp.Authority, *pki.Authority) {
 	t.Helper()
 	opened.Do(func() {
