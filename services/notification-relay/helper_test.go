@@ -20,6 +20,7 @@ import (
 	"signbus.dev/pkg/bus/bustest"
 	"signbus.dev/pkg/contract"
 	"signbus.dev/pkg/contract/handover"
+	"signbus.dev/pkg/guard"
 	"signbus.dev/pkg/journal"
 	"signbus.dev/pkg/store"
 	"signbus.dev/pkg/store/storetest"
@@ -89,7 +90,7 @@ func (w *world) service(instance string) *relay.Service {
 		Log:    slog.New(slog.NewJSONHandler(w.logs, nil)),
 		Config: &cfg, Instance: instance,
 		Client: webhook.NewClient(webhook.Options{
-			Guard: webhook.NewGuard(netip.MustParsePrefix("127.0.0.0/8")), AllowHTTP: true,
+			Guard: guard.New(netip.MustParsePrefix("127.0.0.0/8")), AllowHTTP: true,
 		}),
 	})
 }

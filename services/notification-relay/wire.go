@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"signbus.dev/pkg/guard"
 	"signbus.dev/pkg/service"
 	"signbus.dev/pkg/subjects"
 	"signbus.dev/services/notification-relay/webhook"
@@ -33,7 +34,7 @@ func Wire(ctx context.Context, p *service.Platform) (service.Unit, error) {
 	s := New(Options{
 		DB: p.DB, Conn: p.Conn, JS: p.JS, Publisher: p.Publisher, Log: p.Log, Config: &cfg,
 		Client: webhook.NewClient(webhook.Options{
-			Guard: webhook.NewGuard(allow...), AllowHTTP: p.Config.WebhookHTTP, IdlePerHost: cfg.PerEndpoint,
+			Guard: guard.New(allow...), AllowHTTP: p.Config.WebhookHTTP, IdlePerHost: cfg.PerEndpoint,
 		}),
 		Metrics: p.Metrics, Registerer: p.Registry,
 	})

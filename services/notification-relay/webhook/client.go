@@ -5,15 +5,15 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
 	"time"
+
+	"signbus.dev/pkg/guard"
 )
 
-// maxAnswer bounds what is read of an answer, header and body each. The body is read
-// only so that the connection can be used again, and thrown away.
+// maxAnswer bounds what is read of an answer's body. It is read only so that the connection can be used again, and thrown away.
 const maxAnswer = 64 << 10
 
 var errInsecure = errors.New("http is not allowed by configuration")
@@ -22,7 +22,7 @@ var errInsecure = errors.New("http is not allowed by configuration")
 // addresses only.
 type Options struct {
 	// Guard decides which addresses may be connected to.
-	Guard Guard
+	Guard guard.Guard
 	// AllowHTTP permits endpoints without TLS, for development.
 	AllowHTTP bool
 	// ConnectTimeout bounds connecting and the TLS handshake each; 5 s when zero.
@@ -61,25 +61,11 @@ func NewClient(opts Options) *Client {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	tlsConfig := &tls.Config{MinVersion: tls.VersionTLS12}
+	transport := opts.Guard.Transport(opts.ConnectTimeout)
+	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 1024, opts.IdlePerHost
 	if opts.TLS != nil {
-		tlsConfig = opts.TLS.Clone()
-		tlsConfig.MinVersion = max(tlsConfig.MinVersion, tls.VersionTLS12)
-	}
-	dialer := &net.Dialer{Timeout: opts.ConnectTimeout, KeepAlive: 30 * time.Second, Control: opts.Guard.Control}
-	transport := &http.Transport{
-		// No proxy, not even from the environment: the guard would judge the proxy's
-		// address instead of the endpoint's.
-		Proxy:                  nil,
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        tlsConfig,
-		TLSHandshakeTimeout:    opts.ConnectTimeout,
-		MaxIdleConns:           1024,
-		MaxIdleConnsPerHost:    opts.IdlePerHost,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: maxAnswer,
-		// An answer is thrown away, so it is never unpacked either.
-		DisableCompression: true,
+		transport.TLSClientConfig = opts.TLS.Clone()
+		transport.TLSClientConfig.MinVersion = max(opts.TLS.MinVersion, tls.VersionTLS12)
 	}
 	return &Client{
 		transport: transport,

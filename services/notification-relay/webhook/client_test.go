@@ -18,12 +18,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"signbus.dev/pkg/guard"
 	"signbus.dev/services/notification-relay/webhook"
 )
 
 func devOptions() webhook.Options {
 	return webhook.Options{
-		Guard:     webhook.NewGuard(netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")),
+		Guard:     guard.New(netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")),
 		AllowHTTP: true,
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"signbus.dev/pkg/guard"
 )
 
 // Reason is the stable code of how a try ended. It never contains anything that the
@@ -117,7 +119,7 @@ func reasonOf(err error, tlsFailed bool) Reason {
 		dnsErr *net.DNSError
 	)
 	switch {
-	case errors.Is(err, ErrAddressRefused):
+	case errors.Is(err, guard.ErrRefused):
 		return NotAllowed
 	case errors.Is(err, errInsecure):
 		return Insecure

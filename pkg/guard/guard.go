@@ -1,14 +1,20 @@
-package webhook
+// Package guard keeps outgoing connections whose address came from outside (a webhook, a
+// certificate) away from networks that are not public.
+package guard
 
 import (
+	"crypto/tls"
 	"errors"
+	"net"
+	"net/http"
 	"net/netip"
 	"syscall"
+	"time"
 )
 
-// ErrAddressRefused means that a connection would have gone to an address that is not
+// ErrRefused means that a connection would have gone to an address that is not
 // public and that the configuration does not allow.
-var ErrAddressRefused = errors.New("address is not public and not allowed by configuration")
+var ErrRefused = errors.New("address is not public and not allowed by configuration")
 
 // Guard decides which network addresses may be connected to. It judges the resolved
 // address at the moment of connecting, so a name that changes its address between two
@@ -18,9 +24,9 @@ type Guard struct {
 	allow []netip.Prefix
 }
 
-// NewGuard makes a guard that also allows the given networks, such as 127.0.0.0/8 for
+// New makes a guard that also allows the given networks, such as 127.0.0.0/8 for
 // development. An IPv4 network also covers its IPv4-mapped IPv6 form.
-func NewGuard(allow ...netip.Prefix) Guard {
+func New(allow ...netip.Prefix) Guard {
 	masked := make([]netip.Prefix, 0, len(allow))
 	for _, p := range allow {
 		if addr := p.Addr(); addr.Is4In6() && p.Bits() >= 96 {
@@ -35,16 +41,38 @@ func NewGuard(allow ...netip.Prefix) Guard {
 // first packet leaves.
 func (g Guard) Control(network, address string, _ syscall.RawConn) error {
 	if network != "tcp4" && network != "tcp6" && network != "tcp" {
-		return ErrAddressRefused
+		return ErrRefused
 	}
 	target, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return ErrAddressRefused
+		return ErrRefused
 	}
 	return g.Check(target.Addr())
 }
 
-// Check returns [ErrAddressRefused] unless the address is public or allowed.
+// maxHeader bounds the header of an answer, in bytes.
+const maxHeader = 64 << 10
+
+// Transport returns an HTTP transport that connects only where the guard lets it. Connecting
+// and the TLS handshake may take the timeout each; TLS is at least of version 1.2. Its other
+// fields are the caller's to set.
+func (g Guard) Transport(timeout time.Duration) *http.Transport {
+	dialer := &net.Dialer{Timeout: timeout, KeepAlive: 30 * time.Second, Control: g.Control}
+	return &http.Transport{
+		// No proxy, not even from the environment: the guard would judge the proxy's
+		// address instead of the target's.
+		Proxy:                  nil,
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    timeout,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: maxHeader,
+		// What is packed small may unpack to anything.
+		DisableCompression: true,
+	}
+}
+
+// Check returns [ErrRefused] unless the address is public or allowed.
 func (g Guard) Check(addr netip.Addr) error {
 	addr = addr.WithZone("").Unmap()
 	for _, p := range g.allow {
@@ -55,7 +83,7 @@ func (g Guard) Check(addr netip.Addr) error {
 	if public(addr) {
 		return nil
 	}
-	return ErrAddressRefused
+	return ErrRefused
 }
 
 // public says whether an unmapped address belongs to the open Internet.

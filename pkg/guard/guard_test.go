@@ -1,17 +1,20 @@
-package webhook_test
+package guard_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"signbus.dev/services/notification-relay/webhook"
+	"signbus.dev/pkg/guard"
 )
 
 func TestGuardRefuses(t *testing.T) {
 	t.Parallel()
-	guard := webhook.NewGuard()
+	g := guard.New()
 	for name, addresses := range map[string][]string{
 		"unspecified":        {"0.0.0.0", "0.1.2.3", "::"},
 		"loopback":           {"127.0.0.1", "127.255.255.254", "::1"},
@@ -39,48 +42,70 @@ func TestGuardRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, address := range addresses {
-				require.ErrorIs(t, guard.Check(netip.MustParseAddr(address)), webhook.ErrAddressRefused, address)
+				require.ErrorIs(t, g.Check(netip.MustParseAddr(address)), guard.ErrRefused, address)
 			}
 		})
 	}
-	require.ErrorIs(t, guard.Check(netip.Addr{}), webhook.ErrAddressRefused, "no address at all")
+	require.ErrorIs(t, g.Check(netip.Addr{}), guard.ErrRefused, "no address at all")
 }
 
 func TestGuardLetsPublicAddressesPass(t *testing.T) {
 	t.Parallel()
-	guard := webhook.NewGuard()
+	g := guard.New()
 	for _, address := range []string{
 		"8.8.8.8", "1.1.1.1", "172.15.255.255", "172.32.0.1", "100.63.255.255", "100.128.0.1", "11.0.0.1", "198.20.0.1", "223.255.255.255",
 		"2606:4700:4700::1111", "2a00:1450:4001::1", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2002:808:808::1", "2600::5efe:8.8.8.8",
 	} {
-		require.NoError(t, guard.Check(netip.MustParseAddr(address)), address)
+		require.NoError(t, g.Check(netip.MustParseAddr(address)), address)
 	}
 }
 
 func TestGuardAllowList(t *testing.T) {
 	t.Parallel()
-	guard := webhook.NewGuard(
+	g := guard.New(
 		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),
 		netip.MustParsePrefix("fd12:3456::/32"), netip.MustParsePrefix("::ffff:10.1.0.0/112"),
 	)
 	for _, address := range []string{"127.0.0.1", "::ffff:127.0.0.1", "::1", "fd12:3456::9", "10.1.2.3", "8.8.8.8"} {
-		require.NoError(t, guard.Check(netip.MustParseAddr(address)), address)
+		require.NoError(t, g.Check(netip.MustParseAddr(address)), address)
 	}
 	for _, address := range []string{"10.2.0.1", "::2", "fd12:3457::9", "169.254.169.254", "2002:7f00:1::1", "64:ff9b::127.0.0.1"} {
-		require.ErrorIs(t, guard.Check(netip.MustParseAddr(address)), webhook.ErrAddressRefused, address)
+		require.ErrorIs(t, g.Check(netip.MustParseAddr(address)), guard.ErrRefused, address)
 	}
 }
 
 func TestGuardControl(t *testing.T) {
 	t.Parallel()
-	guard := webhook.NewGuard()
-	require.NoError(t, guard.Control("tcp4", "8.8.8.8:443", nil))
-	require.NoError(t, guard.Control("tcp6", "[2606:4700:4700::1111]:443", nil))
+	g := guard.New()
+	require.NoError(t, g.Control("tcp4", "8.8.8.8:443", nil))
+	require.NoError(t, g.Control("tcp6", "[2606:4700:4700::1111]:443", nil))
 	for _, c := range [][2]string{
 		{"tcp4", "127.0.0.1:443"}, {"tcp6", "[fe80::1%eth0]:443"}, {"udp4", "8.8.8.8:53"}, {"unix", "/run/docker.sock"},
 		{"tcp", "localhost:80"}, {"tcp4", "8.8.8.8"}, {"tcp4", ""},
 	} {
-		require.ErrorIs(t, guard.Control(c[0], c[1], nil), webhook.ErrAddressRefused, "%v", c)
+		require.ErrorIs(t, g.Control(c[0], c[1], nil), guard.ErrRefused, "%v", c)
+	}
+}
+
+func TestTransportRefuses(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	t.Setenv("HTTP_PROXY", server.URL) // A proxy would be judged in the target's place.
+	for name, c := range map[string]struct {
+		guard guard.Guard
+		err   error
+	}{
+		"strict": {guard.New(), guard.ErrRefused}, "allowed": {guard.New(netip.MustParsePrefix("127.0.0.0/8")), nil},
+	} {
+		transport := c.guard.Transport(time.Second)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+		require.NoError(t, err)
+		response, err := transport.RoundTrip(r)
+		require.ErrorIs(t, err, c.err, name)
+		if err == nil {
+			require.NoError(t, response.Body.Close())
+		}
+		transport.CloseIdleConnections()
 	}
 }
 
@@ -91,7 +116,7 @@ func FuzzGuard(f *testing.F) {
 	for _, address := range []string{"127.0.0.1", "10.0.0.1", "8.8.8.8", "169.254.169.254", "fe80::1", "2002:7f00:1::1", "64:ff9b::a00:1", "2606:4700::1"} {
 		f.Add(netip.MustParseAddr(address).AsSlice())
 	}
-	guard := webhook.NewGuard()
+	g := guard.New()
 	never := func(a netip.Addr) bool {
 		return a.IsUnspecified() || a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsMulticast() ||
 			a == netip.AddrFrom4([4]byte{255, 255, 255, 255})
@@ -102,7 +127,7 @@ func FuzzGuard(f *testing.F) {
 			return
 		}
 		if never(addr) || never(addr.Unmap()) {
-			require.Error(t, guard.Check(addr), addr)
+			require.Error(t, g.Check(addr), addr)
 		}
 		if !addr.Is4() {
 			return
@@ -116,11 +141,11 @@ func FuzzGuard(f *testing.F) {
 			"Teredo":     {0: 0x20, 1: 0x01, 12: ^b[0], 13: ^b[1], 14: ^b[2], 15: ^b[3]},
 			"ISATAP":     {0: 0x26, 10: 0x5e, 11: 0xfe, 12: b[0], 13: b[1], 14: b[2], 15: b[3]},
 		}
-		if guard.Check(addr) == nil {
+		if g.Check(addr) == nil {
 			return
 		}
 		for name, form := range forms {
-			require.Error(t, guard.Check(netip.AddrFrom16(form)), "%s of %s", name, addr)
+			require.Error(t, g.Check(netip.AddrFrom16(form)), "%s of %s", name, addr)
 		}
 	})
 }
