@@ -170,6 +170,13 @@ func paths() map[string][]string {
 		"/asyncapi.yaml": {"get"},
 		"/pki/ca.pem":    {"get"},
 		"/pki/tsa.pem":   {"get"},
+		"/pki/ca.cer":    {"get"},
+		"/pki/ca.crl":    {"get"},
+		"/pki/ocsp":      {"post"},
+
+		"/pki/ocsp/{request}": {"get"},
+
+		"/pki/tsa": {"post"},
 	}
 }
 

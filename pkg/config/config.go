@@ -37,7 +37,14 @@ type Config struct {
 
 	SMTP     string `env:"SIGNBUS_SMTP" desc:"Mail server: smtp://user:password@host:port (STARTTLS) or smtps://. Default: with SIGNBUS_DEV mails are printed; without, no mail is sent and signers cannot get codes." since:"0.1" secret:"true"`
 	MailFrom string `env:"SIGNBUS_MAIL_FROM" desc:"Sender of the mails." since:"0.1"`
-	TSA      string `env:"SIGNBUS_TSA" desc:"Address of an RFC 3161 time-stamping authority. Default: the built-in one." since:"0.1"`
+
+	TSA        []string      `env:"SIGNBUS_TSA" desc:"Addresses of RFC 3161 time-stamping authorities, the preferred one first; a password may stand in an address. Default: the built-in one." since:"0.1"`
+	TSATrust   string        `env:"SIGNBUS_TSA_TRUST" desc:"PEM file with the certificates that vouch for the authorities of SIGNBUS_TSA. Default: those that this machine trusts." since:"0.1"`
+	TSATimeout time.Duration `env:"SIGNBUS_TSA_TIMEOUT" desc:"How long one time-stamping authority may take before the next is asked." since:"0.1"`
+	TSARate    int           `env:"SIGNBUS_TSA_RATE" desc:"Requests a second that the built-in time-stamping authority answers at /pki/tsa, in each process; 0 for no limit." since:"0.1"`
+
+	CertificateLife time.Duration `env:"SIGNBUS_CERTIFICATE_LIFE" desc:"How long a person's certificate of the built-in authority is valid; at least 1h. It is replaced when a third is left." since:"0.1"`
+	RevocationAllow []string      `env:"SIGNBUS_REVOCATION_ALLOW" desc:"Private address ranges where OCSP responders and CRLs of outside certificates may be, such as 10.1.0.0/16. Default: none." since:"0.1"`
 
 	MaxBody         int64           `env:"SIGNBUS_MAX_BODY" desc:"Largest HTTP body in bytes." since:"0.1"`
 	MaxPages        int             `env:"SIGNBUS_MAX_PAGES" desc:"Most pages in one document." since:"0.1"`
@@ -57,6 +64,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		HTTP: "127.0.0.1:8080", NATS: "127.0.0.1:4222", Data: "./data", Replicas: 1,
+		TSATimeout: 15 * time.Second, TSARate: 100, CertificateLife: 30 * 24 * time.Hour,
 		MailFrom: "signbus@localhost", MaxBody: 64 << 20, MaxPages: 5000, Wait: 30 * time.Second,
 		WebhookSchedule: []time.Duration{
 			5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
@@ -163,6 +171,17 @@ func (c *Config) Validate() error {
 		_, err := netip.ParsePrefix(cidr)
 		problem(err == nil, "SIGNBUS_WEBHOOK_ALLOW: %q is not an address range", cidr)
 	}
+	for _, address := range c.TSA {
+		u, err := url.Parse(address)
+		problem(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", "SIGNBUS_TSA: holds what is not an http or https address")
+	}
+	problem(c.TSATimeout > 0, "SIGNBUS_TSA_TIMEOUT: must be positive")
+	problem(c.TSARate >= 0, "SIGNBUS_TSA_RATE: must not be negative")
+	problem(c.CertificateLife >= time.Hour, "SIGNBUS_CERTIFICATE_LIFE: must be at least 1h")
+	for _, cidr := range c.RevocationAllow {
+		_, err := netip.ParsePrefix(cidr)
+		problem(err == nil, "SIGNBUS_REVOCATION_ALLOW: %q is not an address range", cidr)
+	}
 	for _, pause := range c.WebhookSchedule {
 		problem(pause > 0, "SIGNBUS_WEBHOOK_SCHEDULE: pauses must be positive")
 	}
@@ -203,9 +222,13 @@ func (c Config) Describe() []Variable {
 		if tag.Get("secret") != "" && v.Value != "" {
 			v.Value = "(set)"
 		}
-		if u, err := url.Parse(v.Value); err == nil && u.User != nil {
-			v.Value = u.Redacted() // a password in an address
+		addresses := strings.Split(v.Value, ",")
+		for i, address := range addresses {
+			if u, err := url.Parse(address); err == nil && u.User != nil {
+				addresses[i] = u.Redacted() // a password in an address
+			}
 		}
+		v.Value = strings.Join(addresses, ",")
 		list = append(list, v)
 	}
 	return list

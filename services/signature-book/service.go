@@ -32,6 +32,7 @@ import (
 	"signbus.dev/pkg/contract/handover"
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/pki"
+	"signbus.dev/pkg/sign/revocation"
 	"signbus.dev/pkg/store"
 	"signbus.dev/pkg/subjects"
 	"signbus.dev/services/signature-book/catalogue"
@@ -76,6 +77,8 @@ type Options struct {
 	PublicURL string
 	// Timestamp stamps signatures of level B-T; without it such jobs fail as not supported.
 	Timestamp func(ctx context.Context, signatureValue []byte) (token []byte, err error)
+	// Revocation gives what levels B-LT and B-LTA keep about certificates.
+	Revocation revocation.Source
 	// Zone is that of dates in signature tags; default UTC.
 	Zone *time.Location
 	// ClientIP finds the address kept as evidence; default the peer's. Behind a proxy it

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+	"golang.org/x/time/rate"
 
 	"signbus.dev/pkg/sign/cms"
 )
@@ -33,6 +34,9 @@ type AuthorityOptions struct {
 	Policy asn1.ObjectIdentifier
 	// Accuracy is how far the clock may be off, in whole seconds; one second when zero.
 	Accuracy time.Duration
+	// Rate is how many requests a second are answered over HTTP, and at once; no limit when zero.
+	// What is more is refused with status 503.
+	Rate int
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
 	// Rand gives serial numbers; crypto/rand when nil.
@@ -43,7 +47,10 @@ type AuthorityOptions struct {
 
 // Authority makes time-stamp tokens. Times are whole seconds, cut and not rounded,
 // so that a token is never from the future; they do not order tokens of one second.
-type Authority struct{ options AuthorityOptions }
+type Authority struct {
+	options AuthorityOptions
+	limiter *rate.Limiter
+}
 
 // NewAuthority makes an authority.
 func NewAuthority(options AuthorityOptions) (*Authority, error) {
@@ -65,7 +72,11 @@ func NewAuthority(options AuthorityOptions) (*Authority, error) {
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Authority{options: options}, nil
+	a := &Authority{options: options, limiter: rate.NewLimiter(rate.Inf, 0)}
+	if options.Rate > 0 {
+		a.limiter = rate.NewLimiter(rate.Limit(options.Rate), options.Rate)
+	}
+	return a, nil
 }
 
 // Timestamp makes a token over a signature value, in process; it fits cms.Request.
@@ -115,6 +126,11 @@ func (a *Authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != queryType {
 		http.Error(w, "content type must be "+queryType, http.StatusUnsupportedMediaType)
+		return
+	}
+	if !a.limiter.AllowN(a.options.Now(), 1) {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many time-stamp queries", http.StatusServiceUnavailable)
 		return
 	}
 	query, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))

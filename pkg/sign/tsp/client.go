@@ -27,6 +27,8 @@ var (
 	ErrUnavailable = errors.New("time-stamp authority is not available")
 	// ErrReply means that the authority's answer is not the answer to the question.
 	ErrReply = errors.New("reply of the time-stamp authority is wrong")
+	// ErrClock means that the authority's clock and ours are too far apart. It is an ErrReply too.
+	ErrClock = errors.New("clocks of the time-stamp authority and of this machine differ; check both")
 )
 
 // RejectedError is an authority's refusal.
@@ -56,7 +58,9 @@ type ClientOptions struct {
 	Policy asn1.ObjectIdentifier
 	// Skew is how far the token's time may be from this machine's; five minutes when zero.
 	Skew time.Duration
-	// HTTP sends the request; a client with a timeout of 15 seconds when nil. Redirects are never followed.
+	// Timeout bounds a request; 15 seconds when zero.
+	Timeout time.Duration
+	// HTTP sends the request; a client of its own when nil. Redirects are never followed.
 	HTTP *http.Client
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
@@ -68,6 +72,7 @@ type ClientOptions struct {
 type Client struct {
 	options ClientOptions
 	http    http.Client
+	host    string
 }
 
 // NewClient makes a client.
@@ -91,7 +96,10 @@ func NewClient(options ClientOptions) (*Client, error) {
 	if options.Rand == nil {
 		options.Rand = rand.Reader
 	}
-	c := &Client{options: options, http: http.Client{Timeout: 15 * time.Second}}
+	if options.Timeout <= 0 {
+		options.Timeout = 15 * time.Second
+	}
+	c := &Client{options: options, host: address.Host}
 	if options.HTTP != nil {
 		c.http = *options.HTTP
 	}
@@ -99,11 +107,18 @@ func NewClient(options ClientOptions) (*Client, error) {
 	return c, nil
 }
 
+// Host is the authority's host, with the port if its address has one.
+func (c *Client) Host() string { return c.host }
+
 // Timestamp gets a token over a signature value; it fits cms.Request.
 func (c *Client) Timestamp(ctx context.Context, signatureValue []byte) ([]byte, error) {
+	return c.TimestampDigest(ctx, c.digest(signatureValue))
+}
+
+func (c *Client) digest(value []byte) []byte {
 	state := c.options.Hash.New()
-	state.Write(signatureValue)
-	return c.TimestampDigest(ctx, state.Sum(nil))
+	state.Write(value)
+	return state.Sum(nil)
 }
 
 // TimestampDigest gets a token over a digest by the client's hash.
@@ -147,9 +162,11 @@ func (c *Client) ask(ctx context.Context, digest []byte) ([]byte, error) {
 }
 
 func (c *Client) post(ctx context.Context, query []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
+	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.options.URL, bytes.NewReader(query))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: request cannot be made", ErrUnavailable)
 	}
 	r.Header.Set("Content-Type", queryType)
 	r.Header.Set("Accept", replyType)
@@ -198,7 +215,7 @@ func (c *Client) check(der []byte, question *request) error {
 		return fmt.Errorf("%w: policy is not that of the request", ErrReply)
 	}
 	if off := token.Time.Sub(now).Abs(); off > c.options.Skew {
-		return fmt.Errorf("%w: its clock is %s away from ours", ErrReply, off.Round(time.Second))
+		return fmt.Errorf("%w: %w: by %s", ErrReply, ErrClock, off.Round(time.Second))
 	}
 	return nil
 }
