@@ -104,7 +104,7 @@ func prepare(ctx context.Context, r io.ReaderAt, size int64, limits Limits, req 
 	second := contents + int64(2*req.Reserve) + 2
 	u := &Update{
 		Tail: out, FieldName: name, Signatures: e.rules.signed, ContentsOffset: contents,
-		ByteRange: [4]int64{0, contents, second, size + int64(len(out)) - second}, size: size,
+		ByteRange: [4]int64{0, contents, second, size + int64(len(out)) - second},
 	}
 	if !req.DocTimestamp {
 		u.Signatures++

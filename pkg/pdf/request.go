@@ -145,20 +145,21 @@ type Update struct {
 	FieldName string
 	// Signatures is the number of signatures with this one; document time-stamps are none.
 	Signatures int
-
-	size int64 // of the original
 }
 
+// size is that of the original.
+func (u *Update) size() int64 { return u.ByteRange[2] + u.ByteRange[3] - int64(len(u.Tail)) }
+
 // Before returns the signed bytes of the tail in front of the signature.
-func (u *Update) Before() []byte { return u.Tail[:u.ContentsOffset-u.size] }
+func (u *Update) Before() []byte { return u.Tail[:u.ContentsOffset-u.size()] }
 
 // After returns the signed bytes of the tail behind the signature.
-func (u *Update) After() []byte { return u.Tail[u.ByteRange[2]-u.size:] }
+func (u *Update) After() []byte { return u.Tail[u.ByteRange[2]-u.size():] }
 
 // Fill puts the signature into the reserved space; with [ErrContentsTooSmall] the
 // tail is unchanged.
 func (u *Update) Fill(signature []byte) error {
-	space := u.Tail[u.ContentsOffset-u.size+1 : u.ByteRange[2]-u.size-1]
+	space := u.Tail[u.ContentsOffset-u.size()+1 : u.ByteRange[2]-u.size()-1]
 	if need := hex.EncodedLen(len(signature)); need > len(space) {
 		return fmt.Errorf("%w: %d bytes for %d", ErrContentsTooSmall, len(space)/2, len(signature))
 	}

@@ -100,7 +100,13 @@ func sign(ctx context.Context, src Source, p Params) (*Addition, error) {
 	if p.Signer == nil {
 		return nil, fmt.Errorf("no key: %w", cms.ErrKeyMismatch)
 	}
-	if err := p.check(); err != nil {
+	if len(p.Chain) == 0 {
+		return nil, fmt.Errorf("no certificate: %w", cms.ErrKeyMismatch)
+	}
+	if err := p.settle(); err != nil {
+		return nil, err
+	}
+	if err := p.equipped(); err != nil {
 		return nil, err
 	}
 	// What is refused is refused before the long pass over the file.
@@ -168,11 +174,8 @@ func (p *Params) complete(ctx context.Context, g *growth, update *pdf.Update, si
 	return &Addition{Tail: g.tail, Digest: g.state, FieldName: update.FieldName, Signatures: update.Signatures, Level: p.Level}, nil
 }
 
-// check finds what no signature can come of, and settles the level.
-func (p *Params) check() error {
-	if len(p.Chain) == 0 {
-		return fmt.Errorf("no certificate: %w", cms.ErrKeyMismatch)
-	}
+// settle decides on the level.
+func (p *Params) settle() error {
 	if stamp := p.TimestampDigest; p.Timestamp == nil && stamp != nil {
 		p.Timestamp = func(ctx context.Context, value []byte) ([]byte, error) {
 			sum := sha256.Sum256(value)
@@ -187,6 +190,11 @@ func (p *Params) check() error {
 	case !slices.Contains(levels, p.Level):
 		return fmt.Errorf("%w: %q; use B-B, B-T, B-LT or B-LTA", ErrLevel, p.Level)
 	}
+	return nil
+}
+
+// equipped tells whether everything is there that the level needs.
+func (p *Params) equipped() error {
 	switch {
 	case p.Level.atLeast(LevelBT) && p.Timestamp == nil, p.Level == LevelBLTA && p.TimestampDigest == nil:
 		return fmt.Errorf("%w: level %s needs a time-stamp authority; name one or use B-B", ErrTimestamp, p.Level)
