@@ -91,10 +91,10 @@ func (f *file) unlock() error {
 // firstID returns the first half of the identifier of the file, null without one.
 func (f *file) firstID() (object, error) {
 	ids, err := f.resolve(f.trailer.get("ID"))
-	if err != nil || ids.kind != kindArray || len(ids.list) != 2 {
+	if err != nil || ids.kind != kindArray || len(ids.list()) != 2 {
 		return object{}, err
 	}
-	id, err := f.resolve(ids.list[0])
+	id, err := f.resolve(ids.list()[0])
 	if err != nil || id.kind != kindString && id.kind != kindHexString {
 		return object{}, err
 	}

@@ -110,6 +110,11 @@ func TestPermissionsOfEncryptedFiles(t *testing.T) {
 	} {
 		for _, bits := range []string{"128", "256"} {
 			data := encrypt(t, "--allow-weak-crypto", "--encrypt", "", "owner", bits, "--modify="+modify, "--")
+			info, err := inspect(t, data)
+			require.NoError(t, err)
+			require.Equal(t, allowed[0], info.Permit("bruno", false) == nil, modify)
+			require.Equal(t, allowed[1], info.Permit("new", false) == nil, modify)
+			require.Equal(t, allowed[2], info.Permit("bruno", true) == nil, modify)
 			for i, req := range []pdf.Request{blank, added, stamps, {DocTimestamp: true}} {
 				err := prepareErr(t, data, req)
 				if allowed[i] {

@@ -62,7 +62,7 @@ func (f *file) form() (*form, error) {
 		return nil, err
 	}
 	w := fieldWalk{file: f, form: out, seen: map[int64]bool{}}
-	for _, v := range fields.list {
+	for _, v := range fields.list() {
 		if err := w.node(v, fieldContext{}, 0); err != nil {
 			return nil, err
 		}
@@ -107,6 +107,9 @@ func (w *fieldWalk) node(v value, above fieldContext, depth int) error {
 		return err
 	}
 	name := strings.Join(below.parts, ".")
+	if err := f.keep(len(name)); err != nil {
+		return err
+	}
 	w.form.names = append(w.form.names, name)
 	kids, err := f.resolve(obj.dict.get("Kids"))
 	if err != nil {
@@ -117,7 +120,7 @@ func (w *fieldWalk) node(v value, above fieldContext, depth int) error {
 		return err
 	}
 	if !terminal {
-		for _, kid := range kids.list {
+		for _, kid := range kids.list() {
 			if err := w.node(kid, below, depth+1); err != nil {
 				return err
 			}
@@ -142,7 +145,11 @@ func (w *fieldWalk) below(obj object, above fieldContext) (fieldContext, error) 
 		return out, err
 	}
 	if name.kind == kindString || name.kind == kindHexString {
-		out.parts = append(append([]string(nil), above.parts...), w.file.text(name.value))
+		text, err := w.file.text(name.value)
+		if err != nil {
+			return out, err
+		}
+		out.parts = append(append([]string(nil), above.parts...), text)
 	}
 	kind, err := w.file.resolve(obj.dict.get("FT"))
 	if err != nil {
@@ -159,7 +166,7 @@ func (w *fieldWalk) below(obj object, above fieldContext) (fieldContext, error) 
 
 // terminal tells whether the kids of a field are no fields themselves: those have a name.
 func (w *fieldWalk) terminal(kids object) (bool, error) {
-	for _, kid := range kids.list {
+	for _, kid := range kids.list() {
 		obj, err := w.file.resolve(kid)
 		if err != nil {
 			return false, err
@@ -173,7 +180,7 @@ func (w *fieldWalk) terminal(kids object) (bool, error) {
 
 func (w *fieldWalk) widgets(obj object, kids object) ([]widget, error) {
 	candidates := []object{obj}
-	for _, kid := range kids.list {
+	for _, kid := range kids.list() {
 		r, ok := kid.ref()
 		if !ok || w.seen[r.num] {
 			continue
@@ -247,7 +254,7 @@ func (f *file) findPages(fields []field, pages []page) error {
 		if err != nil {
 			return err
 		}
-		for _, v := range annots.list {
+		for _, v := range annots.list() {
 			if r, ok := v.ref(); ok && lost[r] != nil {
 				lost[r].page = p.ref
 				delete(lost, r)

@@ -28,7 +28,8 @@ type file struct {
 	size    int64
 	limits  Limits
 	budget  int   // values that may still be read
-	decoded int64 // bytes that may still be decompressed and kept
+	decoded int64 // bytes that may still be decoded and kept
+	effort  int64 // bytes that may still be read in long windows and streams
 	content int64 // bytes that may still be decompressed and thrown away
 
 	version   string
@@ -45,6 +46,8 @@ type file struct {
 	end    []byte // the last bytes of the file
 	chunk  []byte // of which windows are cut
 	words  []byte // for long cross-reference tables
+	long   []byte // for long windows
+	nested int    // object streams that are being read
 	scan   parser
 	recent [8]object // the last objects read
 	next   int       // place in recent
@@ -78,6 +81,7 @@ func open(ctx context.Context, r io.ReaderAt, size int64, limits Limits) (*file,
 		// A small file that decompresses to much is made to exhaust; honest object
 		// streams shrink to a fifth, hardly ever to a fiftieth.
 		decoded: min(limits.Decoded, 4<<20+50*size),
+		effort:  64<<20 + 16*size,
 		content: limits.Content,
 		mem:     mem,
 	}
@@ -123,17 +127,21 @@ func (f *file) release() {
 
 // window reads up to n bytes at off.
 func (f *file) window(off int64, n int) ([]byte, error) {
+	if kept := f.kept(off); kept != nil {
+		return kept[:min(n, len(kept)):min(n, len(kept))], f.ctx.Err()
+	}
+	return f.readInto(f.cut(int(max(0, min(int64(n), f.size-off)))), off)
+}
+
+// readInto fills the buffer from off on, or a part of it up to the end of the file.
+func (f *file) readInto(buf []byte, off int64) ([]byte, error) {
 	if err := f.ctx.Err(); err != nil {
 		return nil, err
 	}
 	if off < 0 || off >= f.size {
 		return nil, truncated("it points behind its end")
 	}
-	n = int(min(int64(n), f.size-off))
-	if kept := f.kept(off); kept != nil {
-		return kept[:n:n], nil
-	}
-	buf := f.cut(n)
+	buf = buf[:min(int64(len(buf)), f.size-off)]
 	got, err := f.r.ReadAt(buf, off)
 	if got < len(buf) {
 		if err == nil || errors.Is(err, io.EOF) {
@@ -230,7 +238,7 @@ func (f *file) parseError(what string, err error) error {
 	case errors.Is(err, errDepth):
 		return tooComplex("%s nests more than %d levels deep", what, f.limits.Depth)
 	case errors.Is(err, errValues):
-		return tooComplex("it holds more than %d values", f.limits.Values)
+		return tooComplex("it holds more than %d values, or one object more than %d", f.limits.Values, maxValues)
 	case errors.Is(err, errShort):
 		return tooComplex("%s has more than %d bytes", what, maxObject)
 	default:
@@ -272,11 +280,13 @@ func (f *file) valueAt(off int64, what string) (v value, err error) {
 
 // parseAt lets parse read at off, in windows that grow until they suffice.
 func (f *file) parseAt(off int64, what func() string, parse func(*parser) error) error {
-	for n := firstWindow; ; n = min(max(8*n, secondWindow), maxObject) {
-		buf, err := f.window(off, n)
+	budget := f.budget
+	for n := firstWindow; ; n = min(max(2*n, secondWindow), maxObject) {
+		buf, err := f.longWindow(off, n)
 		if err != nil {
 			return err
 		}
+		f.budget = budget
 		err = parse(f.parser(buf, off+int64(len(buf)) == f.size))
 		if errors.Is(err, errShort) && n < maxObject {
 			continue
@@ -284,8 +294,49 @@ func (f *file) parseAt(off int64, what func() string, parse func(*parser) error)
 		if err != nil {
 			return f.parseError(what(), err)
 		}
+		// Its values keep what they were read from: that is not to be much longer than they are.
+		switch {
+		case n == secondWindow && f.kept(off) == nil:
+			f.budget = budget
+			return parse(f.parser(bytes.Clone(buf[:min(f.scan.pos+2, len(buf))]), true))
+		case n > secondWindow:
+			f.long = nil
+		}
 		return nil
 	}
+}
+
+// longWindow reads up to n bytes at off. More than in a first window are valid until the
+// next call only, unless f.long is given away.
+func (f *file) longWindow(off int64, n int) ([]byte, error) {
+	if n <= firstWindow || f.kept(off) != nil {
+		return f.window(off, n)
+	}
+	if n > secondWindow {
+		if err := f.work(int64(n)); err != nil {
+			return nil, err
+		}
+	}
+	if len(f.long) < n {
+		f.long = make([]byte, n)
+	}
+	return f.readInto(f.long[:n], off)
+}
+
+// work bounds how much is read again and again.
+func (f *file) work(n int64) error {
+	if f.effort -= n; f.effort < 0 {
+		return tooComplex("reading it takes more work than it may")
+	}
+	return nil
+}
+
+// keep bounds what is decoded and kept.
+func (f *file) keep(n int) error {
+	if f.decoded -= int64(n); f.decoded < 0 {
+		return tooComplex("it expands to more than it may")
+	}
+	return nil
 }
 
 // indirect reads "n g obj", the value, and looks whether a stream follows.

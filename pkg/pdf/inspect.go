@@ -38,9 +38,15 @@ type Info struct {
 // Taken tells whether a field, or a group of fields, has the name already.
 func (i *Info) Taken(name string) bool { return slices.Contains(i.names, name) }
 
-// Permit returns [ErrNotPermitted] with the reason when a signature of the document forbids
-// to sign the field of that name, which need not exist yet, or to add stamps.
-func (i *Info) Permit(field string, stamps bool) error { return i.rules.sign(field, false, stamps) }
+// Permit returns [ErrNotPermitted] with the reason when a signature of the document, or the
+// permissions of an encrypted one, forbid to sign the field of that name, which need not
+// exist yet, or to add stamps.
+func (i *Info) Permit(field string, stamps bool) error {
+	if err := i.rules.permitted(!i.Taken(field), stamps); err != nil {
+		return err
+	}
+	return i.rules.sign(field, false, stamps)
+}
 
 // Inspect reads a file that may be hostile. It answers within the limits and the
 // context even when a parser is stuck; r must stay readable until then only, later

@@ -213,7 +213,7 @@ func (c *comparison) store(old, now value, depth int) (bool, error) {
 		}
 	case kindArray:
 		// Items are compared with what their own objects were.
-		for _, item := range after.list {
+		for _, item := range after.list() {
 			was := value{}
 			if r, ok := item.ref(); ok && !c.added[r.num] {
 				was = item
@@ -268,7 +268,7 @@ func (c *comparison) lists(num int64) (bool, error) {
 // grown tells whether a list is what it was, with document time-stamps behind.
 func (c *comparison) grown(old, now value) (bool, error) {
 	before, after, ok, err := c.pair(old, now)
-	if err != nil || !ok || len(after.list) < len(before.list) {
+	if err != nil || !ok || len(after.list()) < len(before.list()) {
 		return false, err
 	}
 	if after.kind != kindArray {
@@ -277,9 +277,9 @@ func (c *comparison) grown(old, now value) (bool, error) {
 	if before.kind != kindArray && before.kind != kindNull {
 		return false, nil
 	}
-	for i, item := range after.list {
-		if i < len(before.list) {
-			if !bytes.Equal(item.raw, before.list[i].raw) {
+	for i, item := range after.list() {
+		if i < len(before.list()) {
+			if !bytes.Equal(item.raw, before.list()[i].raw) {
 				return false, nil
 			}
 			continue
@@ -312,7 +312,11 @@ func (c *comparison) timestamp(v value) (bool, error) {
 		return false, err
 	}
 	name, err := c.after.resolve(field.dict.get("T"))
-	if err != nil || c.names[c.after.text(name.value)] || field.dict.get("FT").name() != "Sig" {
+	if err != nil {
+		return false, err
+	}
+	text, err := c.after.text(name.value)
+	if err != nil || c.names[text] || field.dict.get("FT").name() != "Sig" {
 		return false, err
 	}
 	signature, ok := field.dict.get("V").ref()
@@ -381,7 +385,7 @@ func (f *file) storeObjects(v value, out map[int64]bool, depth int) error {
 	if obj.ref.num != 0 {
 		out[obj.ref.num] = true
 	}
-	for _, item := range obj.list {
+	for _, item := range obj.list() {
 		if err := f.storeObjects(item, out, depth+1); err != nil {
 			return err
 		}
@@ -401,7 +405,7 @@ func (v value) refs(out []int64) []int64 {
 	if r, ok := v.ref(); ok {
 		return append(out, r.num)
 	}
-	for _, item := range v.list {
+	for _, item := range v.list() {
 		out = item.refs(out)
 	}
 	if v.dict != nil {

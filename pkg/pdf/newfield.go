@@ -23,7 +23,7 @@ func (e *edit) place(fields []NewField, signed string) error {
 		if err := e.rules.sign(n.Name, false, false); err != nil {
 			return err
 		}
-		if err := e.file.permitted(true, false); err != nil {
+		if err := e.rules.permitted(true, false); err != nil {
 			return err
 		}
 		if err := e.addField(n.Name, n.Box, nil, e.frame); err != nil {

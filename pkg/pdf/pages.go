@@ -115,7 +115,7 @@ func (w *pageWalk) node(r ref, above inherited, depth int) (bool, error) {
 		return false, err
 	}
 	before, flat := len(w.pages), true
-	for _, kid := range kids.list {
+	for _, kid := range kids.list() {
 		next, ok := kid.ref()
 		if !ok {
 			return false, broken("its page tree holds something else than pages")
@@ -128,7 +128,7 @@ func (w *pageWalk) node(r ref, above inherited, depth int) (bool, error) {
 	}
 	count, err := f.resolve(obj.dict.get("Count"))
 	n, ok := count.integer()
-	if !ok || n != int64(len(w.pages)-before) || n == int64(len(kids.list)) && !flat {
+	if !ok || n != int64(len(w.pages)-before) || n == int64(len(kids.list())) && !flat {
 		w.odd = true
 	}
 	return true, err
@@ -207,9 +207,9 @@ func (f *file) pageAt(number int) (page, bool, error) {
 			return page{}, false, err
 		}
 		var next value
-		if leaf = count == int64(len(kids.list)); leaf {
-			next, skip = kids.list[skip], 0
-		} else if next, skip, err = f.kidWith(kids.list, skip); err != nil {
+		if leaf = count == int64(len(kids.list())); leaf {
+			next, skip = kids.list()[skip], 0
+		} else if next, skip, err = f.kidWith(kids.list(), skip); err != nil {
 			return page{}, false, err
 		}
 		var ok bool
@@ -250,11 +250,11 @@ func (f *file) kidWith(kids []value, skip int64) (value, int64, error) {
 // rect reads a rectangle; it reports false for one that is missing or without area.
 func (f *file) rect(v value) (Rect, bool, error) {
 	obj, err := f.resolve(v)
-	if err != nil || obj.kind != kindArray || len(obj.list) != 4 {
+	if err != nil || obj.kind != kindArray || len(obj.list()) != 4 {
 		return Rect{}, false, err
 	}
 	var c [4]float64
-	for i, item := range obj.list {
+	for i, item := range obj.list() {
 		n, err := f.resolve(item)
 		if err != nil {
 			return Rect{}, false, err

@@ -18,12 +18,16 @@ var (
 	errValues = errors.New("too many values")
 )
 
+// maxValues bounds the values of one object, which are in memory together.
+const maxValues = 1_000_000
+
 // parser reads values from a buffer.
 type parser struct {
 	buf    []byte
 	pos    int
 	final  bool // the buffer holds everything: its end is no reason to ask for more
 	budget *int // values that may still be read
+	count  int  // values read so far
 	depth  int  // deepest nesting
 	owner  ref  // the object whose key encrypts the strings; zero when they are plain
 
@@ -77,7 +81,8 @@ func (p *parser) value(depth int) (value, error) {
 	if depth > p.depth {
 		return value{}, errDepth
 	}
-	if *p.budget--; *p.budget < 0 {
+	*p.budget--
+	if p.count++; *p.budget < 0 || p.count > maxValues {
 		return value{}, errValues
 	}
 	p.skip()
@@ -89,7 +94,7 @@ func (p *parser) value(depth int) (value, error) {
 	if err != nil {
 		return value{}, err
 	}
-	v.at = start
+	v.at = int32(start)
 	v.raw = p.buf[start:p.pos:p.pos]
 	return v, nil
 }
@@ -240,6 +245,9 @@ func (p *parser) reference(n int64) (value, error) {
 	return plain, nil
 }
 
+// longArray is the number of items that are worth keeping where they are.
+const longArray = 4096
+
 func (p *parser) array(depth int) (value, error) {
 	p.pos++
 	first := len(p.values)
@@ -250,9 +258,14 @@ func (p *parser) array(depth int) (value, error) {
 		}
 		if p.buf[p.pos] == ']' {
 			p.pos++
-			list := slices.Clone(p.values[first:])
-			p.values = p.values[:first]
-			return value{kind: kindArray, list: list}, nil
+			d := &dict{items: p.values[first:len(p.values):len(p.values)]}
+			if len(d.items) < longArray {
+				d.items = slices.Clone(d.items)
+				p.values = p.values[:first]
+			} else {
+				p.values = p.values[:first:first]
+			}
+			return value{kind: kindArray, dict: d}, nil
 		}
 		item, err := p.value(depth + 1)
 		if err != nil {

@@ -16,6 +16,7 @@ type rules struct {
 	locks   []Lock // of fields
 	signed  int    // number of signatures
 	stamped bool   // there are document time-stamps
+	crypt   *crypt // has the permissions of an encrypted file; nil for others
 }
 
 // restrict takes the stricter of two levels.
@@ -27,12 +28,13 @@ func (r *rules) restrict(level int64, by string) {
 
 // rules reads what the certification and each signature of the document forbid.
 func (f *file) rules(fm *form) (rules, error) {
-	var out rules
+	out := rules{crypt: f.crypt}
 	level, _, err := f.certification(fm.catalog)
 	if err != nil {
 		return out, err
 	}
 	out.restrict(int64(level), "the document is certified")
+	found := 0
 	for _, fl := range fm.fields {
 		sig, ok, err := f.signed(fl)
 		if err != nil {
@@ -40,6 +42,9 @@ func (f *file) rules(fm *form) (rules, error) {
 		}
 		if !ok {
 			continue
+		}
+		if found++; found > maxSignatures {
+			return out, tooComplex("it has more than %d signatures", maxSignatures)
 		}
 		if sig.dict.get("Type").name() == "DocTimeStamp" {
 			out.stamped = true
@@ -104,7 +109,7 @@ func (f *file) transforms(sig object, do func(method string, parms *dict) error)
 	if err != nil {
 		return err
 	}
-	for _, v := range refs.list {
+	for _, v := range refs.list() {
 		r, err := f.resolve(v)
 		if err != nil {
 			return err
@@ -137,12 +142,16 @@ func (f *file) lock(d *dict) (*Lock, error) {
 	if err != nil || out.Action == LockAll {
 		return out, err
 	}
-	for _, v := range fields.list {
+	for _, v := range fields.list() {
 		name, err := f.resolve(v)
 		if err != nil {
 			return nil, err
 		}
-		out.Fields = append(out.Fields, f.text(name.value))
+		text, err := f.text(name.value)
+		if err != nil {
+			return nil, err
+		}
+		out.Fields = append(out.Fields, text)
 	}
 	return out, nil
 }
@@ -227,12 +236,12 @@ const (
 
 // permitted refuses an update that the permissions of an encrypted file forbid. Who may
 // annotate may also fill forms; new fields and stamps take more.
-func (f *file) permitted(newFields, stamps bool) error {
-	if f.crypt == nil {
+func (r rules) permitted(newFields, stamps bool) error {
+	if r.crypt == nil {
 		return nil
 	}
-	p := f.crypt.permissions
-	if f.crypt.revision == 2 {
+	p := r.crypt.permissions
+	if r.crypt.revision == 2 {
 		p &^= mayFill // not known yet
 	}
 	switch {

@@ -121,7 +121,11 @@ func (f *file) security() (Security, error) {
 		if err != nil {
 			return Security{}, err
 		}
-		v.Time = parseTime(f.text(when.value))
+		text, err := f.text(when.value)
+		if err != nil {
+			return Security{}, err
+		}
+		v.Time = parseTime(text)
 		out.VRI[strings.ToUpper(entry.name())] = v
 	}
 	return out, nil
@@ -139,10 +143,10 @@ func (s *securityReader) list(d *dict, key string, out *[][]byte) error {
 	if err != nil {
 		return err
 	}
-	if s.items += len(list.list); s.items > maxSecurity {
+	if s.items += len(list.list()); s.items > maxSecurity {
 		return tooComplex("it lists more than %d items of validation data", maxSecurity)
 	}
-	for _, v := range list.list {
+	for _, v := range list.list() {
 		data, err := s.item(v)
 		if err != nil {
 			return err
@@ -182,7 +186,7 @@ func (e *edit) secure(s Security) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	if err := e.file.permitted(false, false); err != nil {
+	if err := e.rules.permitted(false, false); err != nil {
 		return err
 	}
 	dss, err := e.file.resolve(e.form.catalog.dict.get("DSS"))
@@ -238,8 +242,8 @@ func (w *securityWriter) list(d *dict, key string, data [][]byte, sets *[]set) e
 	if err != nil {
 		return err
 	}
-	listed := make(map[ref]bool, len(old.list))
-	for _, v := range old.list {
+	listed := make(map[ref]bool, len(old.list()))
+	for _, v := range old.list() {
 		r, _ := v.ref()
 		listed[r] = true
 		content, err := w.reader.item(v)

@@ -47,7 +47,7 @@ func (e *edit) hold(signature ref) (name string, own *field, err error) {
 			return "", nil, err
 		}
 	}
-	if err := e.file.permitted(own == nil && !e.req.DocTimestamp, len(e.req.Boxes) > 1); err != nil {
+	if err := e.rules.permitted(own == nil && !e.req.DocTimestamp, len(e.req.Boxes) > 1); err != nil {
 		return "", nil, err
 	}
 	if err := e.place(e.req.Fields, name); err != nil {

@@ -105,7 +105,10 @@ func (f *file) signature(name string, obj object) (Signature, error) {
 	s := Signature{Field: name, Start: -1, End: -1, Ambiguous: obj.dict.repeats()}
 	text := func(key string) (string, error) {
 		v, err := f.resolve(obj.dict.get(key))
-		return f.text(v.value), err
+		if err != nil {
+			return "", err
+		}
+		return f.text(v.value)
 	}
 	var err error
 	if s.Name, err = text("Name"); err != nil {
@@ -137,6 +140,9 @@ func (f *file) signature(name string, obj object) (Signature, error) {
 	if contents.kind != kindHexString {
 		return s, nil
 	}
+	if err := f.keep(len(contents.raw) / 2); err != nil {
+		return s, err
+	}
 	s.Contents = contents.bytes()
 	if obj.at >= 0 {
 		s.Start = obj.offset + int64(contents.at)
@@ -158,7 +164,11 @@ func (f *file) extra(obj object) ([]Entry, error) {
 			return nil, err
 		}
 		if v.kind == kindString || v.kind == kindHexString {
-			out = append(out, Entry{Key: key, Value: f.plain(v.value)})
+			text, err := f.bytes(v.value)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, Entry{Key: key, Value: text})
 		}
 	}
 	return out, nil
@@ -166,11 +176,11 @@ func (f *file) extra(obj object) ([]Entry, error) {
 
 func (f *file) integers(v value) ([]int64, error) {
 	obj, err := f.resolve(v)
-	if err != nil || len(obj.list) > 64 {
+	if err != nil || len(obj.list()) > 64 {
 		return nil, err
 	}
 	var out []int64
-	for _, item := range obj.list {
+	for _, item := range obj.list() {
 		n, ok := item.integer()
 		if !ok {
 			return nil, nil

@@ -59,18 +59,18 @@ func (f *file) filters(obj object) ([]filter, error) {
 	switch {
 	case names.kind == kindName:
 		return []filter{{names.name(), parms.dict}}, nil
-	case len(names.list) > maxFilters:
+	case len(names.list()) > maxFilters:
 		return nil, tooComplex("object %d is compressed more than %d times over", obj.ref.num, maxFilters)
 	}
 	var out []filter
-	for i, v := range names.list {
+	for i, v := range names.list() {
 		name, err := f.resolve(v)
 		if err != nil {
 			return nil, err
 		}
 		step := filter{name: name.name()}
-		if i < len(parms.list) {
-			p, err := f.resolve(parms.list[i])
+		if i < len(parms.list()) {
+			p, err := f.resolve(parms.list()[i])
 			if err != nil {
 				return nil, err
 			}
@@ -140,6 +140,9 @@ func (f *file) decode(obj object) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := f.work(n); err != nil {
+		return nil, err
+	}
 	steps, err := f.filters(obj)
 	if err != nil {
 		return nil, err
@@ -152,10 +155,9 @@ func (f *file) decode(obj object) ([]byte, error) {
 	_, err = buf.ReadFrom(io.LimitReader(r, f.decoded+1))
 	data := buf.Bytes()
 	f.mem.keep(r)
-	if int64(len(data)) > f.decoded {
-		return nil, tooComplex("it expands to more than it may")
+	if err := f.keep(len(data)); err != nil {
+		return nil, err
 	}
-	f.decoded -= int64(len(data))
 	switch {
 	case f.ctx.Err() != nil:
 		return nil, f.ctx.Err()
@@ -173,6 +175,9 @@ func (f *file) decode(obj object) ([]byte, error) {
 	}
 	return unpredict(data, steps[len(steps)-1].parms, obj.ref.num)
 }
+
+// maxNested bounds the object streams that have to be read to read one.
+const maxNested = 4
 
 // harmless is the size of a compressed stream that can not expand beyond 16 MB.
 const harmless = 16 << 10
@@ -299,6 +304,11 @@ func (f *file) objects(num int64) (*objectStream, error) {
 	if !ok || x.kind != xrefInUse {
 		return nil, broken("object stream %d is missing", num)
 	}
+	// What describes an object stream may stand in another one, but not in itself.
+	if f.nested++; f.nested > maxNested {
+		return nil, broken("its object streams go in a circle")
+	}
+	defer func() { f.nested-- }()
 	obj, err := f.load(ref{num: num, gen: x.gen})
 	if err != nil {
 		return nil, err

@@ -1,5 +1,22 @@
 package pdf
 
+// text returns a text string as UTF-8, empty for other values.
+func (f *file) text(v value) (string, error) {
+	b, err := f.bytes(v)
+	return decodeText(b), err
+}
+
+// bytes returns the bytes of a string, within the budget of the file.
+func (f *file) bytes(v value) ([]byte, error) {
+	if v.kind != kindString && v.kind != kindHexString {
+		return nil, nil
+	}
+	if err := f.keep(len(v.raw) + 32); err != nil { // it takes more than its bytes
+		return nil, err
+	}
+	return f.plain(v), nil
+}
+
 // plain returns the decoded and decrypted bytes of a string.
 func (f *file) plain(v value) []byte {
 	b := v.bytes()
@@ -7,14 +24,6 @@ func (f *file) plain(v value) []byte {
 		return b
 	}
 	return f.crypt.decrypt(f.crypt.strings, ref{num: v.num, gen: v.gen}, b)
-}
-
-// text returns a text string as UTF-8.
-func (f *file) text(v value) string {
-	if v.kind != kindString && v.kind != kindHexString {
-		return ""
-	}
-	return decodeText(f.plain(v))
 }
 
 // raw returns a value as it is written into an update: as it stands in the file, its
@@ -33,7 +42,7 @@ func rewrite(out []byte, v value, convert func(value) []byte) []byte {
 		return append(out, hexString(convert(v))...)
 	case kindArray:
 		out = append(out, '[')
-		for _, item := range v.list {
+		for _, item := range v.list() {
 			out = append(rewrite(out, item, convert), ' ')
 		}
 		return append(out, ']')

@@ -29,12 +29,19 @@ const (
 // what is copied into an update is copied unchanged.
 type value struct {
 	raw  []byte
-	list []value
-	dict *dict
+	dict *dict // of a dictionary, and of an array
 	num  int64 // integer value or object number; of a string, the object whose key encrypts it
-	at   int   // offset of raw in the parsed buffer
+	at   int32 // offset of raw in the parsed buffer
 	gen  uint16
 	kind kind
+}
+
+// list returns the items of an array.
+func (v value) list() []value {
+	if v.kind != kindArray {
+		return nil
+	}
+	return v.dict.items
 }
 
 // entry is one key of a dictionary with its value.
@@ -54,9 +61,10 @@ func (e *entry) is(name string) bool {
 	return len(e.key) > len(name) && bytes.IndexByte(e.key, '#') > 0 && e.name() == name
 }
 
-// dict is a dictionary in file order.
+// dict is what a dictionary or an array holds, in file order.
 type dict struct {
 	entries []entry
+	items   []value
 }
 
 // get returns the value of key, null when it is missing. The last of repeated keys wins.

@@ -202,7 +202,7 @@ func (f *file) readXRefStream(at int64) (*dict, error) {
 
 func (f *file) readXRefData(d *dict, data []byte) (table, error) {
 	var widths [3]int
-	w := d.get("W").list
+	w := d.get("W").list()
 	if len(w) < 3 {
 		return nil, broken("its cross-reference stream has no widths")
 	}
@@ -217,7 +217,7 @@ func (f *file) readXRefData(d *dict, data []byte) (table, error) {
 	if width == 0 {
 		return nil, broken("its cross-reference stream has odd widths")
 	}
-	index := d.get("Index").list
+	index := d.get("Index").list()
 	if len(index) == 0 {
 		index = []value{{kind: kindInteger}, d.get("Size")}
 	}
