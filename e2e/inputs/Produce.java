@@ -16,6 +16,7 @@ import java.util.List;
 import org.apache.pdfbox.cos.COSArray;
 import org.apache.pdfbox.cos.COSDictionary;
 import org.apache.pdfbox.cos.COSName;
+import org.apache.pdfbox.cos.COSUpdateInfo;
 import org.apache.pdfbox.io.IOUtils;
 import org.apache.pdfbox.pdmodel.PDDocument;
 import org.apache.pdfbox.pdmodel.PDDocumentNameDictionary;
@@ -27,6 +28,9 @@ import org.apache.pdfbox.pdmodel.common.PDRectangle;
 import org.apache.pdfbox.pdmodel.common.filespecification.PDComplexFileSpecification;
 import org.apache.pdfbox.pdmodel.common.filespecification.PDEmbeddedFile;
 import org.apache.pdfbox.pdmodel.font.PDType1Font;
+import org.apache.pdfbox.pdmodel.interactive.action.PDActionJavaScript;
+import org.apache.pdfbox.pdmodel.interactive.annotation.PDAnnotation;
+import org.apache.pdfbox.pdmodel.interactive.annotation.PDAnnotationRubberStamp;
 import org.apache.pdfbox.pdmodel.interactive.annotation.PDAnnotationWidget;
 import org.apache.pdfbox.pdmodel.interactive.digitalsignature.PDSignature;
 import org.apache.pdfbox.pdmodel.interactive.digitalsignature.SignatureInterface;
@@ -47,7 +51,7 @@ import org.bouncycastle.operator.jcajce.JcaDigestCalculatorProviderBuilder;
  * <pre>
  * Produce files FOLDER
  * Produce sign IN OUT KEYSTORE.p12 PASSWORD CERTIFICATION
- * Produce note IN OUT
+ * Produce edit IN FOLDER
  * </pre>
  */
 public final class Produce {
@@ -59,7 +63,11 @@ public final class Produce {
         switch (args[0]) {
             case "files" -> files(new File(args[1]));
             case "sign" -> sign(new File(args[1]), new File(args[2]), new File(args[3]), args[4], Integer.parseInt(args[5]));
-            case "note" -> note(new File(args[1]), new File(args[2]));
+            case "edit" -> {
+                for (String kind : EDITS) {
+                    edit(kind, new File(args[1]), new File(args[2], kind + ".pdf"));
+                }
+            }
             default -> throw new IllegalArgumentException(args[0]);
         }
     }
@@ -259,23 +267,95 @@ public final class Produce {
         catalog.setNeedToBeUpdated(true);
     }
 
-    /** Changes the pages of a file in an incremental update, as an editor does that knows nothing of signatures. */
-    private static void note(File in, File out) throws Exception {
+    private static final List<String> EDITS = List.of("content", "annotation", "page", "shadow-pages", "shadow-resources",
+            "rotation", "attachment", "script", "permissions", "value");
+
+    /** Changes a file in an incremental update, as an attacker does, or an editor that knows nothing of signatures. */
+    private static void edit(String kind, File in, File out) throws Exception {
         try (PDDocument d = PDDocument.load(in); FileOutputStream o = new FileOutputStream(out)) {
             PDPage page = d.getPage(0);
-            try (PDPageContentStream c = new PDPageContentStream(d, page, PDPageContentStream.AppendMode.APPEND, true)) {
-                c.beginText();
-                c.setFont(PDType1Font.COURIER_BOLD, 30);
-                c.newLineAtOffset(100, 400);
-                c.showText("The price is doubled");
-                c.endText();
+            COSDictionary catalog = d.getDocumentCatalog().getCOSObject();
+            switch (kind) {
+                case "content" -> overprint(d, page);
+                case "annotation" -> {
+                    PDAnnotationRubberStamp stamp = new PDAnnotationRubberStamp();
+                    stamp.setName("Void");
+                    stamp.setRectangle(new PDRectangle(100, 100, 300, 300));
+                    List<PDAnnotation> list = page.getAnnotations();
+                    list.add(stamp);
+                    page.setAnnotations(list);
+                    changed(page.getCOSObject(), page.getCOSObject().getCOSArray(COSName.ANNOTS));
+                }
+                case "page" -> {
+                    PDPage extra = new PDPage(page.getMediaBox());
+                    d.addPage(extra);
+                    overprint(d, extra);
+                    changed(extra.getCOSObject(), d.getDocumentCatalog().getPages().getCOSObject());
+                }
+                case "shadow-pages" -> { // the whole tree of pages is another
+                    COSDictionary pages = new COSDictionary();
+                    pages.setItem(COSName.TYPE, COSName.PAGES);
+                    PDPage other = new PDPage(page.getMediaBox());
+                    other.getCOSObject().setItem(COSName.PARENT, pages);
+                    COSArray kids = new COSArray();
+                    kids.add(other);
+                    pages.setItem(COSName.KIDS, kids);
+                    pages.setInt(COSName.COUNT, 1);
+                    overprint(d, other);
+                    catalog.setItem(COSName.PAGES, pages);
+                    changed(pages, other.getCOSObject());
+                }
+                case "shadow-resources" -> { // the same content with other fonts
+                    page.setResources(new PDResources());
+                    page.getResources().put(COSName.getPDFName("F1"), PDType1Font.SYMBOL);
+                    changed(page.getCOSObject());
+                }
+                case "rotation" -> {
+                    page.setRotation(180);
+                    changed(page.getCOSObject());
+                }
+                case "attachment" -> {
+                    attach(d);
+                    changed(catalog.getCOSDictionary(COSName.NAMES));
+                }
+                case "script" -> {
+                    d.getDocumentCatalog().setOpenAction(new PDActionJavaScript("this.getField('Amount').value = '2'"));
+                    changed(catalog.getCOSDictionary(COSName.OPEN_ACTION));
+                }
+                case "permissions" -> {
+                    catalog.removeItem(COSName.PERMS);
+                    overprint(d, page);
+                }
+                case "value" -> {
+                    PDTextField field = (PDTextField) d.getDocumentCatalog().getAcroForm().getField("Amount");
+                    field.setValue("9 999,99");
+                    changed(field.getCOSObject(), field.getWidgets().get(0).getAppearance().getCOSObject());
+                    changed((COSDictionary) field.getWidgets().get(0).getAppearance().getNormalAppearance().getCOSObject());
+                }
+                default -> throw new IllegalArgumentException(kind);
             }
-            page.getCOSObject().setNeedToBeUpdated(true);
-            page.getResources().getCOSObject().setNeedToBeUpdated(true);
-            page.getCOSObject().getDictionaryObject(COSName.CONTENTS);
-            d.getDocumentCatalog().getCOSObject().setNeedToBeUpdated(true);
-            d.getDocumentCatalog().getPages().getCOSObject().setNeedToBeUpdated(true);
+            changed(catalog);
             d.saveIncremental(o);
+        }
+    }
+
+    private static void changed(COSUpdateInfo... objects) {
+        for (COSUpdateInfo object : objects) {
+            object.setNeedToBeUpdated(true);
+        }
+    }
+
+    private static void overprint(PDDocument d, PDPage page) throws IOException {
+        try (PDPageContentStream c = new PDPageContentStream(d, page, PDPageContentStream.AppendMode.APPEND, true)) {
+            c.beginText();
+            c.setFont(PDType1Font.COURIER_BOLD, 30);
+            c.newLineAtOffset(100, 400);
+            c.showText("The price is doubled");
+            c.endText();
+        }
+        changed(page.getCOSObject(), page.getResources().getCOSObject());
+        if (page.getCOSObject().getDictionaryObject(COSName.CONTENTS) instanceof COSUpdateInfo contents) {
+            changed(contents);
         }
     }
 }

@@ -17,6 +17,7 @@ import org.bouncycastle.cert.jcajce.JcaX509CertificateConverter;
 import org.bouncycastle.cert.jcajce.JcaX509CertificateHolder;
 import org.bouncycastle.cert.ocsp.BasicOCSPResp;
 import org.bouncycastle.cert.ocsp.CertificateID;
+import org.bouncycastle.cert.ocsp.OCSPException;
 import org.bouncycastle.cert.ocsp.OCSPResp;
 import org.bouncycastle.cert.ocsp.SingleResp;
 import org.bouncycastle.operator.jcajce.JcaContentVerifierProviderBuilder;
@@ -124,7 +125,7 @@ final class Revocation {
 
     /** An answer is signed by the issuer, or by one to whom the issuer gave the task (RFC 6960, 4.2.2.2). */
     private static boolean signedFor(BasicOCSPResp answer, X509Certificate issuer) throws Exception {
-        if (answer.isSignatureValid(new JcaContentVerifierProviderBuilder().setProvider("BC").build(issuer.getPublicKey()))) {
+        if (signedBy(answer, new JcaX509CertificateHolder(issuer))) {
             return true;
         }
         for (X509CertificateHolder holder : answer.getCerts()) {
@@ -135,12 +136,20 @@ final class Revocation {
             } catch (Exception e) {
                 continue;
             }
-            if (usage != null && usage.contains("1.3.6.1.5.5.7.3.9")
-                    && answer.isSignatureValid(new JcaContentVerifierProviderBuilder().setProvider("BC").build(holder))) {
+            if (usage != null && usage.contains("1.3.6.1.5.5.7.3.9") && signedBy(answer, holder)) {
                 return true;
             }
         }
         return false;
+    }
+
+    /** A key of another type than the signature's is a key that did not make it. */
+    private static boolean signedBy(BasicOCSPResp answer, X509CertificateHolder holder) throws Exception {
+        try {
+            return answer.isSignatureValid(new JcaContentVerifierProviderBuilder().setProvider("BC").build(holder));
+        } catch (OCSPException e) {
+            return false;
+        }
     }
 
     Map<String, Object> report() {

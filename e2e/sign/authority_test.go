@@ -89,6 +89,8 @@ serial = FOLDER/root.serial
 default_md = sha256
 default_days = 400
 default_crl_days = 30
+crlnumber = FOLDER/crlnumber
+crl_extensions = crl
 policy = any
 unique_subject = no
 rand_serial = yes
@@ -100,6 +102,8 @@ private_key = FOLDER/issuing.key
 default_md = sha256
 default_days = 300
 default_crl_days = 30
+crlnumber = FOLDER/crlnumber
+crl_extensions = crl
 policy = any
 unique_subject = no
 rand_serial = yes
@@ -107,6 +111,8 @@ rand_serial = yes
 commonName = supplied
 organizationName = optional
 countryName = optional
+[crl]
+authorityKeyIdentifier = keyid
 [v3_issuing]
 basicConstraints = critical,CA:true,pathlen:0
 keyUsage = critical,keyCertSign,cRLSign
@@ -202,6 +208,7 @@ func newAuthority() (*authority, error) {
 	err = errors.Join(
 		os.Mkdir(a.folder, 0o700),
 		os.WriteFile(a.file("openssl.cnf"), []byte(text), 0o600),
+		os.WriteFile(a.file("crlnumber"), []byte("01\n"), 0o600),
 		os.WriteFile(a.file("root.index"), nil, 0o600),
 		os.WriteFile(a.file("issuing.index"), nil, 0o600),
 	)
