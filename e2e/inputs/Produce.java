@@ -334,7 +334,10 @@ public final class Produce {
                 }
                 default -> throw new IllegalArgumentException(kind);
             }
-            changed(catalog);
+            // PDFBox writes a changed object only when all on the way to it are marked too.
+            COSDictionary pages = d.getDocumentCatalog().getPages().getCOSObject();
+            COSDictionary form = d.getDocumentCatalog().getAcroForm().getCOSObject();
+            changed(catalog, pages, pages.getCOSArray(COSName.KIDS), form, form.getCOSArray(COSName.FIELDS));
             d.saveIncremental(o);
         }
     }
@@ -353,9 +356,12 @@ public final class Produce {
             c.showText("The price is doubled");
             c.endText();
         }
-        changed(page.getCOSObject(), page.getResources().getCOSObject());
-        if (page.getCOSObject().getDictionaryObject(COSName.CONTENTS) instanceof COSUpdateInfo contents) {
+        changed(page.getCOSObject(), page.getResources().getCOSObject(), page.getResources().getCOSObject().getCOSDictionary(COSName.FONT));
+        if (page.getCOSObject().getDictionaryObject(COSName.CONTENTS) instanceof COSArray contents) {
             changed(contents);
+            for (int i = 0; i < contents.size(); i++) {
+                changed((COSUpdateInfo) contents.getObject(i));
+            }
         }
     }
 }
