@@ -10,9 +10,13 @@ const maxDepth = 64
 
 // fromBER rewrites the first element of the input. CAdES wants DER; older software
 // sends BER with open lengths and strings in pieces, which becomes DER here so that
-// everything after reads DER alone.
+// everything after reads DER alone. What needs no rewriting is not copied.
 func fromBER(input []byte) (der, rest []byte, ok bool) {
 	r := berReader{rest: input}
+	if r.skipDER(maxDepth) {
+		return input[:len(input)-len(r.rest)], r.rest, true
+	}
+	r = berReader{rest: input}
 	der, ok = r.element(nil, maxDepth)
 	return der, r.rest, ok
 }
@@ -104,6 +108,26 @@ func (r *berReader) skip(depth int) bool {
 			return false
 		}
 	}
+	return true
+}
+
+// skipDER passes over one element, as long as all of its lengths are as DER has them and its strings are whole.
+func (r *berReader) skipDER(depth int) bool {
+	before := len(r.rest)
+	tag, length, open, ok := r.header()
+	head := before - len(r.rest)
+	if !ok || open || depth == 0 || tag == tagOctetString|constructed || int64(head) != headerSize(int64(length)) {
+		return false
+	}
+	if tag&constructed != 0 {
+		inside := berReader{rest: r.rest[:length]}
+		for len(inside.rest) > 0 {
+			if !inside.skipDER(depth - 1) {
+				return false
+			}
+		}
+	}
+	r.rest = r.rest[length:]
 	return true
 }
 
