@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -13,7 +14,6 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -152,7 +152,7 @@ func TestTimestampCommand(t *testing.T) {
 	require.Equal(t, "B-LTA", d.levelOf(t, "2.pdf"))
 	d.must(t, append([]string{"timestamp", "@2.pdf", "-o", "@3.pdf"}, tsa...)...)
 	require.Equal(t, "B-LTA", d.levelOf(t, "3.pdf"))
-	require.True(t, strings.HasPrefix(string(d.read(t, "3.pdf")), string(d.read(t, "2.pdf"))))
+	require.True(t, bytes.HasPrefix(d.read(t, "3.pdf"), d.read(t, "2.pdf")))
 	judge(t, "qpdf", "--check", d.path("3.pdf"))
 
 	before := d.left(t)
