@@ -68,7 +68,7 @@ test-unit: ## The tests of the module, with the race detector where that is affo
 	@slow="$$($(GO) list ./... | grep -E '$(NORACE)' || true)"; \
 	if [ -n "$$slow" ]; then echo '== unit tests (without race detector)'; $(GO) test -timeout 20m $(TESTFLAGS) $$slow; fi
 	@echo '== unit tests (PKCS #11)'
-	@CGO_ENABLED=1 $(GO) test -tags pkcs11 -timeout 20m $(TESTFLAGS) ./pkg/sign/keys/...
+	@CGO_ENABLED=1 $(GO) test -tags pkcs11 -run Token -timeout 20m $(TESTFLAGS) ./pkg/sign/keys ./services/standalone/cli
 
 # -count=1: the test cache does not see that the binaries have changed.
 .PHONY: test-e2e
@@ -80,7 +80,7 @@ test-e2e: build ## The black-box tests on the built binaries, in all three shape
 lint: $(GOLANGCI) ## The linters, the same as in CI
 	@echo '== lint'
 	@$(GOLANGCI) run ./...
-	@$(GOLANGCI) run --build-tags pkcs11 ./pkg/sign/keys/...
+	@$(GOLANGCI) run --build-tags pkcs11 ./pkg/sign/keys ./services/standalone/cli
 	@cd e2e && $(GOLANGCI) run ./...
 
 .PHONY: fmt

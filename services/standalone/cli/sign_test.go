@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"image"
 	"image/png"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -128,6 +130,45 @@ func TestAppearanceAndPreview(t *testing.T) {
 	}
 	field := d.run(t, "sign", "@field.pdf", "--key", "@anna.pem", "--field", "Buyer", "--preview", "@field.png")
 	require.Zero(t, field.code, field.errs)
+}
+
+// TestEncryptedForItsOwner: a file that opens without a password is signed where its permissions allow.
+func TestEncryptedForItsOwner(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.write(t, "in.pdf", pdftest.Sample(1, "A contract"))
+	judge(t, "qpdf", "--encrypt", "", "owner", "256", "--", d.path("in.pdf"), d.path("owner.pdf"))
+	judge(t, "qpdf", "--encrypt", "", "owner", "256", "--modify=none", "--", d.path("in.pdf"), d.path("closed.pdf"))
+	judge(t, "qpdf", "--encrypt", "user", "owner", "256", "--", d.path("in.pdf"), d.path("user.pdf"))
+	d.must(t, "sign", "@owner.pdf", "-o", "@out.pdf", "--key", "@anna.pem", "--rect", "1,60,60,260,120")
+	require.Contains(t, judge(t, "pdfsig", d.path("out.pdf")), "Signature is Valid.")
+	before := d.left(t)
+	for name, code := range map[string]string{"closed.pdf": "NOT_PERMITTED", "user.pdf": "PDF_ENCRYPTED"} {
+		got := d.run(t, "sign", "@"+name, "-o", "@none.pdf", "--key", "@anna.pem")
+		require.Equal(t, 1, got.code, name)
+		require.Contains(t, got.errs, "signbus: "+code+": ", name)
+	}
+	require.Equal(t, before, d.left(t))
+}
+
+// TestInputIsNeverAltered: whatever name the output has for it, the input is not replaced.
+func TestInputIsNeverAltered(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	original := pdftest.Sample(1, "A contract")
+	d.write(t, "in.pdf", original)
+	require.NoError(t, os.Symlink(d.path("in.pdf"), d.path("link.pdf")))
+	require.NoError(t, os.Link(d.path("in.pdf"), d.path("hard.pdf")))
+	before := d.left(t)
+	for _, out := range []string{"@in.pdf", "@link.pdf", "@hard.pdf"} {
+		for _, command := range [][]string{{"sign", "@in.pdf", "--key", "@anna.pem"}, {"sign", "@in.pdf", "--key", "@anna.pem", "--format", "cades"}} {
+			got := d.run(t, append(slices.Clone(command), "-o", out, "--force")...)
+			require.Equal(t, 1, got.code)
+			require.Contains(t, got.errs, "OUTPUT_IS_INPUT")
+		}
+	}
+	require.Equal(t, before, d.left(t))
+	require.Equal(t, original, d.read(t, "in.pdf"))
 }
 
 // TestRefusals gives wrong input: each says what is wrong, writes nothing and leaves the input as it is.

@@ -176,7 +176,10 @@ func (d *desk) left(t *testing.T) []string {
 }
 
 // The Debian packages of the judges.
-var packages = map[string]string{"openssl": "openssl", "pdfsig": "poppler-utils", "pdftotext": "poppler-utils", "qpdf": "qpdf", "mutool": "mupdf-tools"}
+var packages = map[string]string{
+	"openssl": "openssl", "pdfsig": "poppler-utils", "pdftotext": "poppler-utils", "qpdf": "qpdf", "mutool": "mupdf-tools",
+	"softhsm2-util": "softhsm2", "pkcs11-tool": "opensc",
+}
 
 func judge(t *testing.T, tool string, args ...string) string {
 	t.Helper()
