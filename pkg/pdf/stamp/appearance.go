@@ -54,7 +54,8 @@ const dateFormat = "02/01/2006 15:04:05 MST"
 // The bounds of what is drawn; a signature needs a small part of each.
 const (
 	maxLines  = 40
-	maxText   = 1_000  // characters of all lines, and of a typed autograph
+	maxText   = 600    // characters of all lines
+	maxTyped  = 150    // characters of a typed autograph
 	maxPoints = 20_000 // of all strokes; a hand makes a few hundred
 )
 

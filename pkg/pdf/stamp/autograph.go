@@ -22,31 +22,28 @@ func (l *layout) autograph(a *Autograph) (part, error) {
 	}
 	l.byHand = true
 	defer func() { l.byHand = false }()
-	p, err := l.shape(shorten(clean(a.Typed), maxText))
+	p, err := l.shape(shorten(clean(a.Typed), maxTyped))
 	if err != nil {
 		return nil, err
 	}
-	lines, err := l.wrap([]paragraph{p}, unbroken, 1)
-	if err != nil {
-		return nil, err
-	}
-	return written{lines[0]}, nil
+	return written{l.unbroken(p)}, nil
 }
 
 func (w written) height() float64 { return w.line.ascent + w.line.descent }
 
 func (w written) aspect() float64 { return max(w.line.width, 1) / w.height() }
 
-func (w written) place(l *layout, in area) {
+func (w written) place(l *layout, in area) error {
 	size := min(in.h*em/w.height(), in.w*em/max(w.line.width, 1), largestWriting)
 	x := in.x + (in.w-w.line.width*size/em)/2
 	y := in.y + in.h/2 + (w.line.descent-w.line.ascent)/2*size/em
 	l.add(text{ink, w.line, size, x, y})
+	return nil
 }
 
 func (d drawn) aspect() float64 { return d.ratio }
 
-func (d drawn) place(l *layout, in area) {
+func (d drawn) place(l *layout, in area) error {
 	in = in.centre(d.ratio)
 	pen := min(max(in.h/30, 0.6), 1.8)
 	// Half a pen stays free, so that no stroke leaves the area.
@@ -66,6 +63,7 @@ func (d drawn) place(l *layout, in area) {
 		s.lines = append(s.lines, placed)
 	}
 	l.add(s)
+	return nil
 }
 
 func clamp(f float64) float64 {

@@ -2,6 +2,7 @@ package stamp
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/boombuler/barcode"
 	"github.com/boombuler/barcode/qr"
@@ -67,21 +68,27 @@ func (l *layout) code(content string, inner area, a Appearance) (area, error) {
 // matrix is a QR code without its margin.
 type matrix struct{ barcode.Barcode }
 
-// encode makes a code whose modules are large enough in a square of that side, with a
-// seventh of the code to spare for damage (level M) if possible, else a fourteenth (L).
+// capacities are the bytes that codes of 21, 25, 29... modules hold at level M (ISO/IEC 18004, table 7).
+var capacities = []int{
+	14, 26, 42, 62, 84, 106, 122, 152, 180, 213, 251, 287, 331, 362, 412, 450, 504, 560, 624, 666, 711, 779, 857, 911, 997, 1059,
+}
+
+// encode makes a code whose modules are large enough in a square of that side: with a
+// seventh of the code to spare for damage (level M) if that fits, else a fourteenth (L).
 func encode(content string, side float64) (matrix, error) {
-	need := 0.0
-	for _, level := range []qr.ErrorCorrectionLevel{qr.M, qr.L} {
-		code, err := qr.Encode(content, level, qr.Auto)
-		if err != nil {
-			return matrix{}, fmt.Errorf("%w: the text can not be encoded", ErrQR)
-		}
-		need = float64(code.Bounds().Dx()+2*quiet) * smallestModule
-		if need <= side {
-			return matrix{code}, nil
-		}
+	level := qr.M
+	version := slices.IndexFunc(capacities, func(n int) bool { return n >= len(content) })
+	if float64(21+4*version+2*quiet)*smallestModule > side {
+		level = qr.L
 	}
-	return matrix{}, fmt.Errorf("%w: it needs a box of %g by %g points; use a larger one or a shorter text", ErrQR, need+1, need+1)
+	code, err := qr.Encode(content, level, qr.Auto)
+	if err != nil {
+		return matrix{}, fmt.Errorf("%w: the text can not be encoded", ErrQR)
+	}
+	if need := float64(code.Bounds().Dx()+2*quiet) * smallestModule; need > side {
+		return matrix{}, fmt.Errorf("%w: it needs a box of %g by %g points; use a larger one or a shorter text", ErrQR, need+1, need+1)
+	}
+	return matrix{code}, nil
 }
 
 // rects returns the dark modules of a code drawn in an area, those side by side in one.

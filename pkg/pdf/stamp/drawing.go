@@ -63,6 +63,8 @@ type pixels struct {
 	rgb   *image.RGBA
 	mask  *image.Alpha // nil when all of it is there
 	photo bool         // came as JPEG
+
+	encode func() (encoded, error) // for a PDF file; done once
 }
 
 func (fill) operation()    {}

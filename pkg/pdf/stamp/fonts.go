@@ -107,7 +107,9 @@ func readFont(file string) (*fontData, error) {
 		if err != nil {
 			return nil, err
 		}
-		if data, err = io.ReadAll(z); err != nil {
+		size := binary.LittleEndian.Uint32(data[len(data)-4:]) // gzip ends in it (RFC 1952, 2.3.1)
+		data = make([]byte, size)
+		if _, err = io.ReadFull(z, data); err != nil {
 			return nil, err
 		}
 	}

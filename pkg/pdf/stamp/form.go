@@ -243,24 +243,20 @@ func (f *form) subset(d *fontData) *subset {
 
 // picture writes an image and shows it.
 func (f *form) picture(op picture) error {
-	size := op.image.rgb.Rect.Size()
-	entries := fmt.Sprintf("/Type/XObject/Subtype/Image/Width %d/Height %d", size.X, size.Y)
-	masked := ""
-	if op.image.mask != nil {
-		mask := f.to.Allocate()
-		packed, err := deflate(bits(op.image.mask))
-		if err != nil {
-			return err
-		}
-		f.to.Stream(mask, entries+"/ImageMask true/BitsPerComponent 1/Filter/FlateDecode", packed)
-		masked = fmt.Sprintf("/Mask %d 0 R", mask)
-	}
-	data, filter, err := op.image.encode()
+	e, err := op.image.encode()
 	if err != nil {
 		return err
 	}
+	size := op.image.rgb.Rect.Size()
+	entries := fmt.Sprintf("/Type/XObject/Subtype/Image/Width %d/Height %d", size.X, size.Y)
+	masked := ""
+	if e.mask != nil {
+		mask := f.to.Allocate()
+		f.to.Stream(mask, entries+"/ImageMask true/BitsPerComponent 1/Filter/FlateDecode", e.mask)
+		masked = fmt.Sprintf("/Mask %d 0 R", mask)
+	}
 	number := f.to.Allocate()
-	f.to.Stream(number, entries+"/ColorSpace"+colourSpace+"/BitsPerComponent 8/Filter/"+filter+masked, data)
+	f.to.Stream(number, entries+"/ColorSpace"+colourSpace+"/BitsPerComponent 8/Filter/"+e.filter+masked, e.data)
 	f.images = append(f.images, number)
 	f.op("q")
 	f.op("cm", op.w, 0, 0, op.h, op.x, op.y)
@@ -269,21 +265,36 @@ func (f *form) picture(op picture) error {
 	return nil
 }
 
-// encode returns the pixels as they stand in a stream, and its filter.
-func (p *pixels) encode() ([]byte, string, error) {
+// encoded is an image as it stands in streams.
+type encoded struct {
+	data, mask []byte
+	filter     string
+}
+
+func encodePixels(p *pixels) (encoded, error) {
+	var e encoded
+	var err error
+	if p.mask != nil {
+		if e.mask, err = deflate(bits(p.mask)); err != nil {
+			return encoded{}, err
+		}
+	}
 	if p.photo {
+		e.filter = "DCTDecode"
 		var out bytes.Buffer
 		if err := jpeg.Encode(&out, p.rgb, &jpeg.Options{Quality: 90}); err != nil {
-			return nil, "", fmt.Errorf("write image: %w", err)
+			return encoded{}, fmt.Errorf("write image: %w", err)
 		}
-		return out.Bytes(), "DCTDecode", nil
+		e.data = out.Bytes()
+		return e, nil
 	}
+	e.filter = "FlateDecode"
 	raw := make([]byte, 0, len(p.rgb.Pix)/4*3)
 	for i := 0; i < len(p.rgb.Pix); i += 4 {
 		raw = append(raw, p.rgb.Pix[i:i+3]...)
 	}
-	packed, err := deflate(raw)
-	return packed, "FlateDecode", err
+	e.data, err = deflate(raw)
+	return e, err
 }
 
 // bits packs a mask: 1 stands for what is left out, rows begin at a byte (ISO 32000-2, 8.9.6.3).

@@ -31,21 +31,26 @@ func streamObject(entries string, data []byte) []byte {
 	return fmt.Appendf(nil, "<<%s/Length %d>>\nstream\n%s\nendstream", entries, len(data), data)
 }
 
-// document returns a file whose only page is as large as the drawing and shows it.
+// metadata says that a file is PDF/A-1b.
+const metadata = `<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" xmlns:pdfaid="http://www.aiim.org/pdfa/ns/id/"><pdfaid:part>1</pdfaid:part><pdfaid:conformance>B</pdfaid:conformance></rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="w"?>`
+
+// document returns a file whose only page is as large as the drawing and shows it. It is
+// PDF/A-1b, without an output intent, unless the drawing breaks that.
 func document(t testing.TB, d *stamp.Drawing) []byte {
 	t.Helper()
 	p := &page{objects: map[int64][]byte{}}
-	catalog, pages, leaf, content := p.Allocate(), p.Allocate(), p.Allocate(), p.Allocate()
+	catalog, pages, leaf, content, about := p.Allocate(), p.Allocate(), p.Allocate(), p.Allocate(), p.Allocate()
 	form, err := d.Form(p, 0)
 	require.NoError(t, err)
-	p.Object(catalog, fmt.Appendf(nil, "<</Type/Catalog/Pages %d 0 R>>", pages))
+	p.Object(catalog, fmt.Appendf(nil, "<</Type/Catalog/Pages %d 0 R/Metadata %d 0 R>>", pages, about))
+	p.Stream(about, "/Type/Metadata/Subtype/XML", []byte(metadata))
 	p.Object(pages, fmt.Appendf(nil, "<</Type/Pages/Count 1/Kids[%d 0 R]>>", leaf))
 	p.Object(leaf, fmt.Appendf(nil, "<</Type/Page/Parent %d 0 R/MediaBox[0 0 %g %g]/Contents %d 0 R/Resources<</XObject<</S %d 0 R>>>>>>",
 		pages, d.Width(), d.Height(), content, form))
 	p.Stream(content, "", []byte("/S Do"))
 
 	var out bytes.Buffer
-	out.WriteString("%PDF-1.7\n")
+	out.WriteString("%PDF-1.4\n%\xE2\xE3\xCF\xD3\n")
 	offsets := make([]int, p.next+1)
 	for n := int64(1); n <= p.next; n++ {
 		offsets[n] = out.Len()
@@ -56,7 +61,7 @@ func document(t testing.TB, d *stamp.Drawing) []byte {
 	for n := int64(1); n <= p.next; n++ {
 		fmt.Fprintf(&out, "%010d 00000 n \n", offsets[n])
 	}
-	fmt.Fprintf(&out, "trailer\n<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n", p.next+1, at)
+	fmt.Fprintf(&out, "trailer\n<</Size %d/Root 1 0 R/ID[<01><01>]>>\nstartxref\n%d\n%%%%EOF\n", p.next+1, at)
 	return out.Bytes()
 }
 
@@ -89,7 +94,7 @@ func run(t testing.TB, name string, args ...string) string {
 func poppler(t testing.TB, data []byte, dpi int) image.Image {
 	t.Helper()
 	in := file(t, "in.pdf", data)
-	run(t, "pdftoppm", "-r", strconv.Itoa(dpi), "-png", "-singlefile", in, in)
+	run(t, "pdftoppm", "-cropbox", "-r", strconv.Itoa(dpi), "-png", "-singlefile", in, in)
 	return readPNG(t, in+".png")
 }
 

@@ -2,13 +2,14 @@ package stamp
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"image"
 	"image/color"
-	stddraw "image/draw"
 	"image/jpeg"
 	"image/png"
 	"math"
+	"sync"
 
 	"golang.org/x/image/draw"
 )
@@ -22,82 +23,135 @@ const (
 // resolution is the number of pixels per inch that an image keeps at most.
 const resolution = 300
 
-// bitmap is an image as it was read.
+// bitmap is an image file whose size is known and bounded.
 type bitmap struct {
-	image image.Image
-	photo bool
+	data          []byte
+	photo         bool // JPEG
+	orientation   int
+	width, height int // as it is to be seen
 }
 
-// decode reads an image whose size is bounded before anything is unpacked.
-func decode(data []byte) (bitmap, error) {
+// open reads the head of an image.
+func open(data []byte) (bitmap, error) {
 	if len(data) > MaxImageBytes {
 		return bitmap{}, fmt.Errorf("%w: %d bytes; use at most %d", ErrImage, len(data), MaxImageBytes)
 	}
-	config, read := png.DecodeConfig, png.Decode
-	photo := bytes.HasPrefix(data, []byte{0xFF, 0xD8})
-	if photo {
-		config, read = jpeg.DecodeConfig, jpeg.Decode
+	b := bitmap{data: data, photo: bytes.HasPrefix(data, []byte{0xFF, 0xD8}), orientation: 1}
+	read := png.DecodeConfig
+	if b.photo {
+		read, b.orientation = jpeg.DecodeConfig, orientation(data)
 	}
-	size, err := config(bytes.NewReader(data))
+	size, err := read(bytes.NewReader(data))
 	if err != nil {
 		return bitmap{}, fmt.Errorf("%w: it is no PNG or JPEG file, or damaged; export it anew", ErrImage)
 	}
-	if size.Width < 1 || size.Height < 1 || size.Width > MaxImagePixels/size.Height {
-		return bitmap{}, fmt.Errorf("%w: %d by %d pixels; use at most %d in all", ErrImage, size.Width, size.Height, MaxImagePixels)
+	b.width, b.height = size.Width, size.Height
+	if b.width < 1 || b.height < 1 || b.width > MaxImagePixels/b.height {
+		return bitmap{}, fmt.Errorf("%w: %d by %d pixels; use at most %d in all", ErrImage, b.width, b.height, MaxImagePixels)
 	}
-	decoded, err := read(bytes.NewReader(data))
-	if err != nil {
-		return bitmap{}, fmt.Errorf("%w: it is damaged; export it anew", ErrImage)
+	if b.orientation >= 5 {
+		b.width, b.height = b.height, b.width
 	}
-	if photo {
-		decoded = upright(decoded, orientation(data))
-	}
-	return bitmap{decoded, photo}, nil
+	return b, nil
 }
 
-func (b bitmap) aspect() float64 {
-	size := b.image.Bounds().Size()
-	return float64(size.X) / float64(size.Y)
-}
+func (b bitmap) aspect() float64 { return float64(b.width) / float64(b.height) }
 
-func (b bitmap) place(l *layout, in area) {
+func (b bitmap) place(l *layout, in area) error {
 	at := in.centre(b.aspect())
-	if at.w <= 0 || at.h <= 0 {
-		return
+	scale := min(1, at.w/72*resolution/float64(b.width), at.h/72*resolution/float64(b.height))
+	w, h := max(int(math.Round(float64(b.width)*scale)), 1), max(int(math.Round(float64(b.height)*scale)), 1)
+	p, err := prepared.get(imageKey{sha256.Sum256(b.data), w, h}, b)
+	if err != nil {
+		return err
 	}
-	l.add(picture{at, b.flatten(at)})
+	l.add(picture{at, p})
+	return nil
 }
 
-// flatten makes the pixels for an area: at most those that show, without transparency.
-// What is half transparent is mixed with white; what is wholly transparent is masked
-// out, because PDF/A-1 forbids more.
-func (b bitmap) flatten(at area) *pixels {
-	size := b.image.Bounds().Size()
-	scale := min(1, at.w/72*resolution/float64(size.X), at.h/72*resolution/float64(size.Y))
-	w, h := max(int(math.Round(float64(size.X)*scale)), 1), max(int(math.Round(float64(size.Y)*scale)), 1)
-	scaled := image.NewRGBA(image.Rect(0, 0, w, h))
-	if scale < 1 {
-		draw.CatmullRom.Scale(scaled, scaled.Rect, b.image, b.image.Bounds(), draw.Src, nil)
+// pixels reads the image and scales it down to a size.
+func (b bitmap) pixels(width, height int) (*pixels, error) {
+	read := png.Decode
+	if b.photo {
+		read = jpeg.Decode
+	}
+	img, err := read(bytes.NewReader(b.data))
+	if err != nil {
+		return nil, fmt.Errorf("%w: it is damaged; export it anew", ErrImage)
+	}
+	if b.orientation != 1 {
+		img = turned{img, b.orientation}
+	}
+	scaled := image.NewRGBA(image.Rect(0, 0, width, height))
+	if b.width != width || b.height != height {
+		draw.CatmullRom.Scale(scaled, scaled.Rect, img, img.Bounds(), draw.Src, nil)
 	} else {
-		stddraw.Draw(scaled, scaled.Rect, b.image, b.image.Bounds().Min, stddraw.Src)
+		draw.Draw(scaled, scaled.Rect, img, img.Bounds().Min, draw.Src)
 	}
-	p := &pixels{rgb: scaled, photo: b.photo}
-	if scaled.Opaque() {
-		return p
-	}
-	p.mask = image.NewAlpha(scaled.Rect)
-	for i := range p.mask.Pix {
-		px := scaled.Pix[4*i : 4*i+4]
-		const visible = 8
-		if px[3] >= visible {
-			p.mask.Pix[i] = 255
+	return flatten(scaled, b.photo), nil
+}
+
+// flatten takes the transparency out: what is half transparent is mixed with white, what is
+// wholly transparent is masked out. PDF/A-1 forbids more.
+func flatten(img *image.RGBA, photo bool) *pixels {
+	p := &pixels{rgb: img, photo: photo}
+	if !img.Opaque() {
+		p.mask = image.NewAlpha(img.Rect)
+		for i := range p.mask.Pix {
+			px := img.Pix[4*i : 4*i+4]
+			const visible = 8
+			if px[3] >= visible {
+				p.mask.Pix[i] = 255
+			}
+			for c := range 3 { // the colours are multiplied with the opacity
+				px[c] += 255 - px[3]
+			}
+			px[3] = 255
 		}
-		for c := range 3 { // the colours are multiplied with the opacity
-			px[c] += 255 - px[3]
-		}
-		px[3] = 255
 	}
+	p.encode = sync.OnceValues(func() (encoded, error) { return encodePixels(p) })
 	return p
+}
+
+// prepared keeps the images used last: a logo comes with every signature of its owner.
+var prepared = imageCache{images: map[imageKey]*pixels{}}
+
+// imageKey names an image by what it holds, and by its size in pixels.
+type imageKey struct {
+	sum           [sha256.Size]byte
+	width, height int
+}
+
+// imageCache holds a few small images.
+type imageCache struct {
+	mu     sync.Mutex
+	images map[imageKey]*pixels
+	order  []imageKey // oldest first
+}
+
+func (c *imageCache) get(key imageKey, b bitmap) (*pixels, error) {
+	const most, large = 16, 1 << 18 // with its encoded form, an image takes at most about 2 MB
+	c.mu.Lock()
+	p := c.images[key]
+	c.mu.Unlock()
+	if p != nil {
+		return p, nil
+	}
+	p, err := b.pixels(key.width, key.height)
+	if err != nil || key.width*key.height > large {
+		return p, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.images[key] == nil {
+		if len(c.order) == most {
+			delete(c.images, c.order[0])
+			c.order = append(c.order[:0], c.order[1:]...)
+		}
+		c.images[key] = p
+		c.order = append(c.order, key)
+	}
+	return p, nil
 }
 
 // orientation reads how a camera was held (Exif 2.3, tag 0x0112): 1 is upright.
@@ -150,13 +204,6 @@ func exifOrientation(tiff []byte) int {
 type turned struct {
 	image.Image
 	orientation int
-}
-
-func upright(img image.Image, orientation int) image.Image {
-	if orientation == 1 {
-		return img
-	}
-	return turned{img, orientation}
 }
 
 func (t turned) Bounds() image.Rectangle {

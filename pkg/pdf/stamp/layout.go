@@ -1,6 +1,7 @@
 package stamp
 
 import (
+	"errors"
 	"fmt"
 	"math"
 )
@@ -21,6 +22,9 @@ const (
 	maxBox = 14_400.0
 )
 
+// errShaper means that setting text broke down; no text is known that does it.
+var errShaper = errors.New("the text can not be set")
+
 // Layout fits the appearance to a box of the given size in points.
 //
 //   - A QR code stands at the right of a wide box, at the top of a tall one, as large as
@@ -38,13 +42,21 @@ func (a Appearance) Layout(width, height float64) (*Drawing, error) {
 		return nil, fmt.Errorf("%w: a box of %g by %g points; use sides between 0 and %d", ErrSize, width, height, int(maxBox))
 	}
 	t, _ := typesetters.Get().(*typesetter)
-	defer typesetters.Put(t)
-	t.err = nil
-	l := &layout{typesetter: t, drawing: &Drawing{width: width, height: height}}
-	if err := l.draw(a); err != nil {
-		return nil, err
+	d, err := a.layout(t, width, height)
+	if err == nil {
+		typesetters.Put(t)
 	}
-	return l.drawing, nil
+	return d, err
+}
+
+func (a Appearance) layout(t *typesetter, width, height float64) (d *Drawing, err error) {
+	defer func() {
+		if recover() != nil { // names come from anybody, and the shaper is not ours
+			d, err = nil, errShaper
+		}
+	}()
+	l := &layout{typesetter: t, drawing: &Drawing{width: width, height: height}}
+	return l.drawing, l.draw(a)
 }
 
 // layout places the parts of one appearance.
@@ -79,7 +91,7 @@ func (l *layout) draw(a Appearance) error {
 	}
 	var drawn []part
 	if len(a.Image) > 0 {
-		i, err := decode(a.Image)
+		i, err := open(a.Image)
 		if err != nil {
 			return err
 		}
@@ -98,7 +110,7 @@ func (l *layout) draw(a Appearance) error {
 // part is an autograph or an image.
 type part interface {
 	aspect() float64 // width by height
-	place(l *layout, in area)
+	place(l *layout, in area) error
 }
 
 // arrange shares an area between pictures and text.
@@ -107,8 +119,7 @@ func (l *layout) arrange(drawn []part, text []paragraph, in area) error {
 		return l.paragraphs(text, in)
 	}
 	if len(text) == 0 && len(drawn) == 1 {
-		drawn[0].place(l, in)
-		return nil
+		return drawn[0].place(l, in)
 	}
 	if len(drawn) > 1 {
 		var first, others area
@@ -117,7 +128,9 @@ func (l *layout) arrange(drawn []part, text []paragraph, in area) error {
 		} else {
 			first, others = in.top(min(in.w/drawn[0].aspect(), in.h*0.35))
 		}
-		drawn[0].place(l, first)
+		if err := drawn[0].place(l, first); err != nil {
+			return err
+		}
 		return l.arrange(drawn[1:], text, others)
 	}
 	beside, err := l.beside(drawn[0], text, in)
@@ -132,9 +145,8 @@ func (l *layout) arrange(drawn []part, text []paragraph, in area) error {
 	if above.better(beside) {
 		best = above
 	}
-	drawn[0].place(l, best.drawn)
 	l.set(best.text, best.written)
-	return nil
+	return drawn[0].place(l, best.drawn)
 }
 
 // arrangement is a way to share an area between one picture and text.
@@ -233,9 +245,9 @@ func height(lines []line, size float64) float64 {
 
 // fit sets paragraphs in the largest size at which all of them fit into the area.
 func (l *layout) fit(text []paragraph, in area) (block, error) {
-	whole, err := l.whole(text, in)
-	if err != nil || whole.size >= min(readableText, l.limit) {
-		return whole, err
+	whole := l.whole(text, in)
+	if whole.size >= readableText {
+		return whole, nil
 	}
 	for size := readableText; size >= smallestText; size -= 0.5 {
 		if size <= whole.size {
@@ -253,10 +265,10 @@ func (l *layout) fit(text []paragraph, in area) (block, error) {
 }
 
 // whole sets every paragraph on a line of its own, in quarters of a point.
-func (l *layout) whole(text []paragraph, in area) (block, error) {
-	lines, err := l.wrap(text, unbroken, manyLines)
-	if err != nil {
-		return block{}, err
+func (l *layout) whole(text []paragraph, in area) block {
+	lines := make([]line, 0, len(text))
+	for _, p := range text {
+		lines = append(lines, l.unbroken(p))
 	}
 	size := min(l.limit, in.h/height(lines, 1))
 	for _, line := range lines {
@@ -264,28 +276,33 @@ func (l *layout) whole(text []paragraph, in area) (block, error) {
 			size = min(size, in.w*em/line.width)
 		}
 	}
-	return block{lines: lines, size: math.Floor(size*4) / 4}, nil
+	return block{lines: lines, size: math.Floor(size*4) / 4}
 }
 
-// cutOff sets what fits in the smallest size, at least one line.
+// cutOff sets what fits in the smallest size, at least one line. Where not even that fits,
+// it becomes smaller.
 func (l *layout) cutOff(text []paragraph, in area) (block, error) {
-	size := smallestText
-	most := int(in.h * em / ((usualAscent + usualDescent) * size))
-	for {
-		lines, err := l.wrap(text, in.w*em/size, max(most, 1))
+	size, most := smallestText, manyLines
+	for try := 1; ; try++ {
+		lines, err := l.wrap(text, in.w*em/size, most)
 		if err != nil {
 			return block{}, err
 		}
-		h, w := height(lines, size), 0.0
+		fitting, h, w := 0, 0.0, 0.0
 		for _, line := range lines {
+			h += (line.ascent + line.descent) * size / em
 			w = max(w, line.width*size/em)
+			if h <= in.h {
+				fitting++
+			}
 		}
 		switch {
-		case h <= in.h && w <= in.w || size < 0.01:
+		case fitting == len(lines) && w <= in.w || try == 8: // one or two are enough, but for letters without a size
 			return block{lines, size, true}, nil
-		case h > in.h && most > 1:
-			most--
+		case fitting > 0 && fitting < len(lines):
+			most = fitting
 		default: // a single line that is too high, or a letter that is too wide
+			most = 1
 			size *= min(in.h/h, in.w/w, 1) * 0.99
 		}
 	}

@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"image"
 	"image/color"
-	stddraw "image/draw"
 	"image/png"
 	"io"
 	"math"
+	"slices"
+	"sync"
 
 	"github.com/go-text/typesetting/font"
 	"github.com/go-text/typesetting/font/opentype"
@@ -18,6 +19,18 @@ import (
 // maxPreview bounds the pixels of a picture.
 const maxPreview = 16 << 20
 
+// encoder is quick, because a preview is looked at once.
+var encoder = png.Encoder{CompressionLevel: png.BestSpeed, BufferPool: &buffers{}}
+
+// buffers keeps the memory of the encoder.
+type buffers struct{ pool sync.Pool }
+
+// Get is part of [png.EncoderBufferPool].
+func (b *buffers) Get() *png.EncoderBuffer { e, _ := b.pool.Get().(*png.EncoderBuffer); return e }
+
+// Put is part of [png.EncoderBufferPool].
+func (b *buffers) Put(e *png.EncoderBuffer) { b.pool.Put(e) }
+
 // PNG writes the drawing as a picture on white, at a resolution in pixels per inch: 96 shows
 // it as large as a page at 100 % on most screens.
 func (d *Drawing) PNG(w io.Writer, dpi float64) error {
@@ -25,7 +38,7 @@ func (d *Drawing) PNG(w io.Writer, dpi float64) error {
 	if err != nil {
 		return err
 	}
-	if err := png.Encode(w, img); err != nil {
+	if err := encoder.Encode(w, img); err != nil {
 		return fmt.Errorf("write picture: %w", err)
 	}
 	return nil
@@ -42,7 +55,7 @@ func (d *Drawing) Image(dpi float64) (*image.RGBA, error) {
 		out: image.NewRGBA(image.Rect(0, 0, int(w), int(h))), scale: dpi / 72, height: d.height,
 		faces: map[*fontData]*font.Face{},
 	}
-	stddraw.Draw(r.out, r.out.Rect, image.White, image.Point{}, stddraw.Src)
+	draw.Draw(r.out, r.out.Rect, image.White, image.Point{}, draw.Src)
 	for _, op := range d.ops {
 		r.draw(op)
 	}
@@ -189,9 +202,14 @@ func (r *raster) fill(c colour) {
 func (r *raster) picture(op picture) {
 	low, high := r.at(op.x, op.y), r.at(op.x+op.w, op.y+op.h)
 	to := image.Rect(int(math.Round(float64(low.X))), int(math.Round(float64(high.Y))), int(math.Round(float64(high.X))), int(math.Round(float64(low.Y))))
-	var options *draw.Options
-	if op.image.mask != nil {
-		options = &draw.Options{SrcMask: op.image.mask}
+	from := op.image.rgb
+	if mask := op.image.mask; mask != nil {
+		from = &image.RGBA{Pix: slices.Clone(from.Pix), Stride: from.Stride, Rect: from.Rect}
+		for i, there := range mask.Pix {
+			if there == 0 {
+				clear(from.Pix[4*i : 4*i+4])
+			}
+		}
 	}
-	draw.CatmullRom.Scale(r.out, to, op.image.rgb, op.image.rgb.Rect, draw.Over, options)
+	draw.CatmullRom.Scale(r.out, to, from, from.Rect, draw.Over, nil)
 }

@@ -6,6 +6,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -169,6 +170,103 @@ func inkIn(img image.Image, in image.Rectangle) []image.Point {
 		}
 	}
 	return out
+}
+
+// corners is a picture of four colours, 20 by 10 pixels.
+func corners() *image.NRGBA {
+	img := image.NewNRGBA(image.Rect(0, 0, 20, 10))
+	for y := range 10 {
+		for x := range 20 {
+			img.Set(x, y, color.NRGBA{uint8(x / 10 * 255), uint8(y / 5 * 255), 128, 255})
+		}
+	}
+	return img
+}
+
+func TestPhotosAreUpright(t *testing.T) {
+	t.Parallel()
+	var photo bytes.Buffer
+	require.NoError(t, jpeg.Encode(&photo, corners(), &jpeg.Options{Quality: 100}))
+	// Where the corner that was at the upper left is to be seen (Exif 2.3, 4.6.4).
+	for orientation, want := range map[byte]struct{ right, bottom, turned bool }{
+		1: {}, 2: {right: true}, 3: {right: true, bottom: true}, 4: {bottom: true},
+		5: {turned: true}, 6: {right: true, turned: true}, 7: {right: true, bottom: true, turned: true}, 8: {bottom: true, turned: true},
+	} {
+		exif := append([]byte("\xFF\xE1\x00\x22Exif\x00\x00MM\x00\x2A\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00"), orientation, 0, 0, 0, 0, 0, 0)
+		data := slices.Concat(photo.Bytes()[:2], exif, photo.Bytes()[2:])
+		width, height := 100.0, 50.0
+		if want.turned {
+			width, height = height, width
+		}
+		img, err := layout(t, stamp.Appearance{Image: data}, width, height).Image(72)
+		require.NoError(t, err)
+		x, y := 10, 10
+		if want.right {
+			x = int(width) - 10
+		}
+		if want.bottom {
+			y = int(height) - 10
+		}
+		c := img.RGBAAt(x, y)
+		require.InDelta(t, 0, c.R, 30, "orientation %d", orientation)
+		require.InDelta(t, 0, c.G, 30, "orientation %d", orientation)
+		require.InDelta(t, 128, c.B, 30, "orientation %d", orientation)
+	}
+}
+
+func TestNothingOfAnImageButItsPixelsIsKept(t *testing.T) {
+	t.Parallel()
+	var photo bytes.Buffer
+	require.NoError(t, jpeg.Encode(&photo, corners(), nil))
+	secret := "taken at home"
+	data := slices.Concat(photo.Bytes()[:2], []byte{0xFF, 0xFE, 0, byte(2 + len(secret))}, []byte(secret), photo.Bytes()[2:])
+	require.NotContains(t, string(document(t, layout(t, stamp.Appearance{Image: data}, 100, 50))), secret)
+}
+
+func TestThePageShowsThroughAnImage(t *testing.T) {
+	t.Parallel()
+	data := document(t, layout(t, stamp.Appearance{Image: logo(t, 60, 60)}, 60, 60))
+	data = bytes.Replace(data, []byte("\n/S Do"), []byte("\n0 0 60 60 re f /S Do"), 1) // on a black page
+	data = bytes.Replace(data, []byte("<</Length 5>>"), []byte("<</Length 20>>"), 1)
+	shown := poppler(t, data, 72)
+	grey := func(x, y int) uint8 {
+		g, _ := color.GrayModel.Convert(shown.At(x, y)).(color.Gray)
+		return g.Y
+	}
+	require.Zero(t, grey(30, 30), "the middle of the ring")
+	require.NotZero(t, grey(30, 10), "the ring")
+}
+
+func TestDrawingsAreForAllGoroutines(t *testing.T) {
+	t.Parallel()
+	look := stamp.Appearance{Lines: []string{"Rossi Anna", "山田太郎"}, Image: logo(t, 40, 40), QR: "https://sign.example.org"}
+	d := layout(t, look, 180, 50)
+	want := document(t, d)
+	for range 8 {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, want, document(t, d))
+			require.Equal(t, want, document(t, layout(t, look, 180, 50)))
+			_, err := d.Image(96)
+			require.NoError(t, err)
+		})
+	}
+}
+
+func TestHostileTextEndsSoon(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{
+		strings.Repeat("ﷺ", 2000), strings.Repeat("a", 1<<20), strings.Repeat("a\u0301\u0323", 5000), strings.Repeat("\u200B", 5000),
+		strings.Repeat("((", 5000), strings.Repeat("أA", 5000), strings.Repeat("\xFF", 5000), strings.Repeat("क्", 5000),
+	} {
+		for _, box := range []image.Point{{5, 5}, {1, 14400}, {14400, 1}, {180, 50}} {
+			look := stamp.Appearance{Lines: slices.Repeat([]string{line}, 100), Autograph: &stamp.Autograph{Typed: line}}
+			start := time.Now()
+			_, err := look.Layout(float64(box.X), float64(box.Y))
+			require.NoError(t, err)
+			require.Less(t, time.Since(start), 5*time.Second)
+		}
+	}
 }
 
 func BenchmarkAppearance(b *testing.B) {

@@ -1,6 +1,7 @@
 package stamp
 
 import (
+	"math"
 	"slices"
 	"sync"
 
@@ -15,9 +16,8 @@ import (
 // em is the size in which text is shaped, so that lengths come in thousandths of it.
 const em = 1000
 
-// unbroken is the width of a line that holds every text, in thousandths of the size, and
-// manyLines a number of lines that no text reaches.
-const unbroken, manyLines = 1 << 24, 1 << 20
+// widest is a line that holds every text, and manyLines a number of lines that no text reaches.
+const widest, manyLines = fixed.Int26_6(math.MaxInt32), 1 << 20
 
 // ellipsis ends what is cut off.
 const ellipsis = "…"
@@ -53,9 +53,20 @@ type line struct {
 
 // paragraph is a text that is shaped but not broken.
 type paragraph struct {
-	text []rune
-	runs []shaping.Output
-	rtl  bool
+	text   []rune
+	source string
+	starts []int // of each character in source
+	runs   []shaping.Output
+	rtl    bool
+}
+
+// characters returns a part of the text.
+func (p paragraph) characters(from, count int) string {
+	end := len(p.source)
+	if from+count < len(p.starts) {
+		end = p.starts[from+count]
+	}
+	return p.source[p.starts[from]:end]
 }
 
 // typesetter shapes and breaks text. It keeps buffers and caches of glyphs.
@@ -142,7 +153,10 @@ func (t *typesetter) has(f *typeface, r rune) *font.Face {
 
 // shape turns a text into a paragraph.
 func (t *typesetter) shape(text string) (paragraph, error) {
-	p := paragraph{text: []rune(text)}
+	p := paragraph{text: make([]rune, 0, len(text)), starts: make([]int, 0, len(text)), source: text}
+	for i, r := range text {
+		p.text, p.starts = append(p.text, r), append(p.starts, i)
+	}
 	p.rtl = rightToLeft(p.text)
 	if t.face(base) == nil {
 		return p, t.err
@@ -187,15 +201,23 @@ func (p paragraph) width() float64 {
 // units turns what the shaper measures into thousandths of the size.
 func units(v fixed.Int26_6) float64 { return float64(v) / 64 }
 
+// unbroken sets a paragraph on one line, however wide.
+func (t *typesetter) unbroken(p paragraph) line {
+	if len(p.runs) == 1 {
+		return t.line(p, p.runs, nil)
+	}
+	lines, _ := t.wrapper.WrapParagraphF(shaping.WrapConfig{Direction: direction(p.rtl), DisableTrailingWhitespaceTrim: true}, widest, p.text, shaping.NewSliceIterator(p.runs))
+	return t.line(p, lines[0], nil)
+}
+
 // wrap breaks paragraphs into lines no wider than width; a word that is wider itself is
 // cut. It stops after the given number of lines, the last of which ends in dots when
 // something is left out.
 func (t *typesetter) wrap(paragraphs []paragraph, width float64, most int) ([]line, error) {
-	shaped, err := t.shape(ellipsis)
+	dots, err := t.shape(ellipsis)
 	if err != nil {
 		return nil, err
 	}
-	dots := shaped.runs[0]
 	var out []line
 	for i, p := range paragraphs {
 		left := most - len(out)
@@ -204,24 +226,24 @@ func (t *typesetter) wrap(paragraphs []paragraph, width float64, most int) ([]li
 		}
 		config := shaping.WrapConfig{
 			Direction: direction(p.rtl), TruncateAfterLines: left, TextContinues: i < len(paragraphs)-1,
-			Truncator:                     dots,
+			Truncator:                     dots.runs[0],
 			DisableTrailingWhitespaceTrim: true, // it would change runs that are wrapped again
 		}
-		lines, _ := t.wrapper.WrapParagraphF(config, fixed.Int26_6(min(width, unbroken)*64), p.text, shaping.NewSliceIterator(p.runs))
+		lines, _ := t.wrapper.WrapParagraphF(config, fixed.Int26_6(min(width*64, float64(widest))), p.text, shaping.NewSliceIterator(p.runs))
 		for _, l := range lines {
-			out = append(out, t.line(p, l, dots))
+			out = append(out, t.line(p, l, &dots.runs[0]))
 		}
 	}
 	return out, nil
 }
 
 // line takes a line out of the buffers of the wrapper, in the order in which it is seen.
-func (t *typesetter) line(p paragraph, wrapped shaping.Line, dots shaping.Output) line {
+func (t *typesetter) line(p paragraph, wrapped shaping.Line, dots *shaping.Output) line {
 	l := line{rtl: p.rtl, ascent: usualAscent, descent: usualDescent}
 	parts := slices.Clone(wrapped)
-	for i := range parts {
-		if end := parts[i].Runes.Offset + parts[i].Runes.Count; i == len(parts)-1 && end > 0 && p.text[end-1] == ' ' {
-			trimEnd(&parts[i])
+	if n := len(parts); n > 0 {
+		if end := parts[n-1].Runes.Offset + parts[n-1].Runes.Count; end > 0 && p.text[end-1] == ' ' {
+			trimEnd(&parts[n-1])
 		}
 	}
 	slices.SortFunc(parts, func(a, b shaping.Output) int { return int(a.VisualIndex - b.VisualIndex) })
@@ -229,8 +251,8 @@ func (t *typesetter) line(p paragraph, wrapped shaping.Line, dots shaping.Output
 		if len(part.Glyphs) == 0 {
 			continue
 		}
-		r := run{font: t.data[part.Face], x: l.width}
-		isDots := &part.Glyphs[0] == &dots.Glyphs[0]
+		r := run{font: t.data[part.Face], x: l.width, glyphs: make([]glyph, 0, len(part.Glyphs))}
+		isDots := dots != nil && &part.Glyphs[0] == &dots.Glyphs[0]
 		x, last := fixed.Int26_6(0), -1
 		for _, g := range part.Glyphs {
 			set := glyph{id: uint16(g.GlyphID), x: units(x + g.XOffset), y: units(g.YOffset)}
@@ -240,7 +262,7 @@ func (t *typesetter) line(p paragraph, wrapped shaping.Line, dots shaping.Output
 				set.text, set.cluster = ellipsis, 1
 			case from != last:
 				last = from
-				set.text, set.cluster = string(p.text[from:from+g.RunesCount()]), g.GlyphsCount()
+				set.text, set.cluster = p.characters(from, g.RunesCount()), g.GlyphsCount()
 			}
 			if g.GlyphID != font.EmptyGlyph {
 				r.glyphs = append(r.glyphs, set)
