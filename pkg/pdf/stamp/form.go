@@ -33,7 +33,7 @@ const colourSpace = "[/CalRGB<</WhitePoint[0.9505 1 1.089]/Gamma[2.2 2.2 2.2]/Ma
 // is upright when a viewer has fitted it into the rectangle of an annotation
 // (ISO 32000-2, 12.5.5).
 func (d *Drawing) Form(to Objects, rotate int) (int64, error) {
-	f := &form{to: to, fonts: map[*fontData]*subset{}}
+	f := &form{to: to, fonts: map[*fontData]*subset{}, out: make([]byte, 0, 2<<10)}
 	for _, op := range d.ops {
 		if err := f.write(op); err != nil {
 			return 0, err
@@ -73,15 +73,22 @@ func (f *form) write(op operation) error {
 	return nil
 }
 
-// num formats a length; a hundredth of a point is a fifth of what paper shows.
+// num formats a length in thousandths of a point.
 func num(v float64) string { return string(appendNum(nil, v)) }
 
 func appendNum(out []byte, v float64) []byte {
-	v = math.Round(v*1000) / 1000
-	if v == 0 { // and minus zero
-		v = 0
+	n := int64(math.Round(v * 1000))
+	if n < 0 {
+		out, n = append(out, '-'), -n
 	}
-	return strconv.AppendFloat(out, v, 'f', -1, 64)
+	out = strconv.AppendInt(out, n/1000, 10)
+	if n %= 1000; n > 0 {
+		out = append(out, '.', byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10))
+		for out[len(out)-1] == '0' {
+			out = out[:len(out)-1]
+		}
+	}
+	return out
 }
 
 // op appends operands and an operator.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"image"
 	"image/jpeg"
-
 	"slices"
 	"strings"
 	"testing"

@@ -28,7 +28,7 @@ type use struct {
 }
 
 func newSubset(d *fontData, resource int) *subset {
-	s := &subset{font: d, resource: resource, ids: map[use]uint16{}}
+	s := &subset{font: d, resource: resource, ids: make(map[use]uint16, 64), glyphs: make([]use, 0, 64), widths: make([]int, 0, 64)}
 	s.append(use{}) // .notdef
 	return s
 }
@@ -130,9 +130,9 @@ func (s *subset) cidSet() []byte {
 
 // toUnicode lets viewers copy and search the text.
 func (s *subset) toUnicode() []byte {
-	out := []byte("/CIDInit /ProcSet findresource begin\n12 dict begin\nbegincmap\n/CIDSystemInfo<</Registry(Adobe)/Ordering(UCS)/Supplement 0>>def\n" +
-		"/CMapName/Adobe-Identity-UCS def\n/CMapType 2 def\n1 begincodespacerange\n<0000><FFFF>\nendcodespacerange\n")
-	var shown []uint16
+	out := append(make([]byte, 0, 400+16*len(s.glyphs)), "/CIDInit /ProcSet findresource begin\n12 dict begin\nbegincmap\n/CIDSystemInfo<</Registry(Adobe)/Ordering(UCS)/Supplement 0>>def\n"+
+		"/CMapName/Adobe-Identity-UCS def\n/CMapType 2 def\n1 begincodespacerange\n<0000><FFFF>\nendcodespacerange\n"...)
+	shown := make([]uint16, 0, len(s.glyphs))
 	for id, u := range s.glyphs {
 		if u.text != "" {
 			shown = append(shown, uint16(id))
@@ -151,7 +151,8 @@ func (s *subset) toUnicode() []byte {
 
 // file returns the font file (ISO 32000-2, 9.9.1: glyf, head, hhea, hmtx, loca, maxp).
 func (s *subset) file() []byte {
-	var glyf, loca, hmtx []byte
+	n := len(s.glyphs)
+	glyf, loca, hmtx := make([]byte, 0, 128*n), make([]byte, 0, 4*n+4), make([]byte, 0, 4*n)
 	for id := 0; id < len(s.glyphs); id++ { //nolint:intrange // it grows on the way
 		loca = binary.BigEndian.AppendUint32(loca, uint32(len(glyf)))
 		glyf = s.outline(glyf, s.glyphs[id].glyph)
@@ -169,8 +170,7 @@ func (s *subset) file() []byte {
 	binary.BigEndian.PutUint16(head[50:], 1) // long offsets
 	binary.BigEndian.PutUint16(hhea[34:], count)
 	binary.BigEndian.PutUint16(maxp[4:], count)
-	out := assemble([]table{{"glyf", glyf}, {"head", head}, {"hhea", hhea}, {"hmtx", hmtx}, {"loca", loca}, {"maxp", maxp}})
-	return out
+	return assemble([]table{{"glyf", glyf}, {"head", head}, {"hhea", hhea}, {"hmtx", hmtx}, {"loca", loca}, {"maxp", maxp}})
 }
 
 // The flags of a composed glyph (OpenType, glyf).

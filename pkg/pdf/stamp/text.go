@@ -79,10 +79,23 @@ type typesetter struct {
 	script    language.Script // of the run for which faces are chosen
 	byHand    bool            // prefer the handwriting
 	err       error           // of reading a font
+
+	// shaped keeps paragraphs: name, title and organisation come with every signature of
+	// their owner. It is emptied when it is full.
+	shaped map[shapedKey]paragraph
 }
 
+// shapedKey names a shaped text.
+type shapedKey struct {
+	text   string
+	byHand bool
+}
+
+// keptParagraphs and keptText bound the texts that are kept, in number and in bytes of each.
+const keptParagraphs, keptText = 128, 200
+
 var typesetters = sync.Pool{New: func() any {
-	return &typesetter{faces: map[*typeface]*font.Face{}, data: map[*font.Face]*fontData{}}
+	return &typesetter{faces: map[*typeface]*font.Face{}, data: map[*font.Face]*fontData{}, shaped: map[shapedKey]paragraph{}}
 }}
 
 // face returns the face of a font; nil when it can not be read.
@@ -153,6 +166,10 @@ func (t *typesetter) has(f *typeface, r rune) *font.Face {
 
 // shape turns a text into a paragraph.
 func (t *typesetter) shape(text string) (paragraph, error) {
+	key := shapedKey{text, t.byHand}
+	if p, ok := t.shaped[key]; ok {
+		return p, nil
+	}
 	p := paragraph{text: make([]rune, 0, len(text)), starts: make([]int, 0, len(text)), source: text}
 	for i, r := range text {
 		p.text, p.starts = append(p.text, r), append(p.starts, i)
@@ -164,6 +181,12 @@ func (t *typesetter) shape(text string) (paragraph, error) {
 	in := shaping.Input{Text: p.text, RunEnd: len(p.text), Direction: direction(p.rtl), Size: fixed.I(em)}
 	for _, part := range t.segmenter.Split(in, t) {
 		p.runs = append(p.runs, t.shaper.Shape(part))
+	}
+	if t.err == nil && len(text) <= keptText {
+		if len(t.shaped) == keptParagraphs {
+			clear(t.shaped)
+		}
+		t.shaped[key] = p
 	}
 	return p, t.err
 }
