@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -267,5 +268,25 @@ func TestEmptyLevelIsTheHighestThereIs(t *testing.T) {
 		reports, err := m.Verify(t.Context(), c.roots, now)
 		require.NoError(t, err)
 		require.Equal(t, want, reports[0].Level)
+	}
+}
+
+func BenchmarkSign(b *testing.B) {
+	c := newCircle(b)
+	key, chain := c.person(b, "Anna", "P-256")
+	for _, size := range []int64{50 << 10, 5 << 20} {
+		b.Run(fmt.Sprintf("%d KB attached", size>>10), func(b *testing.B) {
+			b.SetBytes(size)
+			b.ReportAllocs()
+			for b.Loop() {
+				m := cades.New(cades.Source{ReaderAt: zeros(size), Size: size}, false)
+				if err := m.Sign(b.Context(), c.params(b, cades.LevelBB, key, chain)); err != nil {
+					b.Fatal(err)
+				}
+				if err := m.WriteTo(b.Context(), io.Discard); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

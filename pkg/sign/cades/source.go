@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"signbus.dev/pkg/digest"
 )
@@ -25,14 +26,21 @@ type Source struct {
 // processor's cache.
 const chunk = 128 << 10
 
+// buffers are used again, since allocating one costs as much as a signature.
+var buffers = sync.Pool{New: func() any { return new([chunk]byte) }}
+
 // pass copies size bytes, watching the context.
 func pass(ctx context.Context, out io.Writer, in io.Reader, size int64) error {
-	buf := make([]byte, min(chunk, size))
+	buf, ok := buffers.Get().(*[chunk]byte)
+	if !ok {
+		buf = new([chunk]byte)
+	}
+	defer buffers.Put(buf)
 	for size > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, err := in.Read(buf[:min(int64(len(buf)), size)])
+		n, err := in.Read(buf[:min(chunk, size)])
 		if n == 0 && err != nil {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF

@@ -79,7 +79,7 @@ func verifyToken(der []byte, digest func(crypto.Hash) ([]byte, error), roots *x5
 		return nil, err
 	}
 	token.Authority, token.Chain = info.Certificate, info.Chain
-	chain, err := path(info.Certificate, m.parsed, roots, at, x509.ExtKeyUsageTimeStamping)
+	chain, err := trustedPath(info.Certificate, m.parsed, roots, at, x509.ExtKeyUsageTimeStamping)
 	if err != nil {
 		return token, err
 	}

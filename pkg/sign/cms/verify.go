@@ -97,7 +97,7 @@ func (m *Message) verify(s *signer, digest func(crypto.Hash) ([]byte, error), ro
 			signedAt = stamp.Time
 		}
 	}
-	chain, err := path(info.Certificate, m.parsed, roots, signedAt, x509.ExtKeyUsageAny)
+	chain, err := trustedPath(info.Certificate, m.parsed, roots, signedAt, x509.ExtKeyUsageAny)
 	if err != nil {
 		problems = append(problems, err)
 	} else {
@@ -253,8 +253,8 @@ func (s *signer) unsignedToken() []byte {
 	return nil
 }
 
-// path finds a way to a root; the standard library bounds the work per call.
-func path(leaf *x509.Certificate, others []*x509.Certificate, roots *x509.CertPool, at time.Time, usage x509.ExtKeyUsage) ([]*x509.Certificate, error) {
+// trustedPath finds a way to a root; the standard library bounds the work per call.
+func trustedPath(leaf *x509.Certificate, others []*x509.Certificate, roots *x509.CertPool, at time.Time, usage x509.ExtKeyUsage) ([]*x509.Certificate, error) {
 	if roots == nil {
 		// With nil roots the standard library would ask the operating system.
 		roots = x509.NewCertPool()
