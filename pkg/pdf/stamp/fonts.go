@@ -146,8 +146,12 @@ func (d *fontData) outline(gid uint16) []byte {
 	return d.glyf[2*int(binary.BigEndian.Uint16(d.loca[2*int(gid):])) : 2*int(binary.BigEndian.Uint16(d.loca[2*int(gid)+2:]))]
 }
 
-// metrics returns advance and left side bearing of a glyph in font units.
+// metrics returns advance and left side bearing of a glyph in font units; nothing for a
+// glyph that the font does not have.
 func (d *fontData) metrics(gid uint16) (advance uint16, bearing int16) {
+	if int(gid) >= d.glyphs {
+		return 0, 0
+	}
 	long := int(binary.BigEndian.Uint16(d.hhea[34:]))
 	if int(gid) < long {
 		row := d.hmtx[4*int(gid):]

@@ -176,6 +176,9 @@ func (w *writing) glyphs(all []glyph) {
 		w.show(g)
 		if actual > 0 {
 			if actual--; actual == 0 {
+				if math.Abs(w.pen-g.end) > 0.5 { // or a blank would be copied behind the cluster
+					w.show(glyph{id: blank, x: g.end, y: g.y})
+				}
 				w.close()
 				w.op("EMC")
 			}

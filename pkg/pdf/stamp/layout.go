@@ -8,11 +8,13 @@ import (
 
 const (
 	// smallest and largest size of text, in points; in large boxes it may grow further.
-	// 5 points can be read on paper and, enlarged, on a screen; 7 on a screen at 100 %.
-	smallestText = 5.0
-	readableText = 7.0
-	largestText  = 11.0
-	hugeText     = 24.0
+	// 5 points can be read on paper and, enlarged, on a screen; 7 on a screen at 100 %;
+	// above 8.5 a larger picture counts more than larger text.
+	smallestText    = 5.0
+	readableText    = 7.0
+	comfortableText = 8.5
+	largestText     = 11.0
+	hugeText        = 24.0
 
 	// margin and gap are the usual distances from the frame and between parts.
 	margin = 4.0
@@ -56,7 +58,11 @@ func (a Appearance) layout(t *typesetter, width, height float64) (d *Drawing, er
 		}
 	}()
 	l := &layout{typesetter: t, drawing: &Drawing{width: width, height: height}}
-	return l.drawing, l.draw(a)
+	if err := l.draw(a); err != nil {
+		return nil, err
+	}
+	l.frame()
+	return l.drawing, nil
 }
 
 // layout places the parts of one appearance.
@@ -71,7 +77,6 @@ func (l *layout) add(op operation) { l.drawing.ops = append(l.drawing.ops, op) }
 func (l *layout) draw(a Appearance) error {
 	w, h := l.drawing.width, l.drawing.height
 	l.limit = min(max(largestText, min(w, h)*0.13), hugeText)
-	l.frame()
 	pad := min(margin, w/10, h/10)
 	inner := area{pad, pad, w - 2*pad, h - 2*pad}
 	if a.QR != "" {
@@ -158,7 +163,7 @@ type arrangement struct {
 
 // better compares first what can be read, then the size of the picture.
 func (a arrangement) better(b arrangement) bool {
-	if x, y := min(a.text.size, readableText), min(b.text.size, readableText); x != y {
+	if x, y := min(a.text.size, comfortableText), min(b.text.size, comfortableText); x != y {
 		return x > y
 	}
 	if a.text.cut != b.text.cut {
@@ -173,7 +178,7 @@ func (l *layout) beside(p part, text []paragraph, in area) (arrangement, error) 
 	for _, t := range text {
 		widest = max(widest, t.width())
 	}
-	w := min(max(in.w-widest*readableText/em-gap, in.w*0.3), in.w*0.5, in.h*p.aspect())
+	w := min(max(in.w-widest*comfortableText/em-gap, in.w*0.3), in.w*0.5, in.h*p.aspect())
 	var a arrangement
 	a.drawn, a.written = in.left(w)
 	a.scale = min(a.drawn.h, a.drawn.w/p.aspect())

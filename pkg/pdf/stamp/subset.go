@@ -44,6 +44,9 @@ func (s *subset) append(u use) uint16 {
 // width, because PDF/A wants a text for each.
 const nothing = "\u200B"
 
+// blank is the number, in no font, of a glyph without width and outline.
+const blank = 0xFFFF
+
 // add returns number and width of a glyph in the subset. A missing glyph gets a number of
 // its own too, because PDF/A forbids to show number 0.
 func (s *subset) add(gid uint16, text string) (uint16, int) {

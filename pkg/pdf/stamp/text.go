@@ -30,6 +30,8 @@ type glyph struct {
 	id uint16
 	// x and y are its origin, counted from the start of the run, in thousandths of the size.
 	x, y float64
+	// end is where the text goes on, counted alike.
+	end float64
 	// text is what it stands for. In a cluster of several glyphs, the first one has it.
 	text string
 	// cluster is the number of glyphs that stand for the text together; 0 behind the first.
@@ -280,6 +282,7 @@ func (t *typesetter) line(p paragraph, wrapped shaping.Line, dots *shaping.Outpu
 		for _, g := range part.Glyphs {
 			set := glyph{id: uint16(g.GlyphID), x: units(x + g.XOffset), y: units(g.YOffset)}
 			x += g.Advance
+			set.end = units(x)
 			switch from := g.TextIndex(); {
 			case isDots:
 				set.text, set.cluster = ellipsis, 1
