@@ -28,7 +28,7 @@ PDFCPU      := $(TOOLBIN)/pdfcpu-$(PDFCPU_VERSION)
 export PATH := $(TOOLBIN):$(PATH)
 
 # Folders with npm packages that the tests use as foreign clients and validators.
-NPM_STAMPS  := $(patsubst %/package-lock.json,%/node_modules/.installed,$(wildcard e2e/*/package-lock.json schemas/*/package-lock.json))
+NPM_STAMPS  := $(patsubst %/package-lock.json,%/node_modules/.installed,$(wildcard e2e/*/package-lock.json schemas/*/package-lock.json scripts/*/*/package-lock.json))
 
 # Packages whose tests are too slow under the race detector; they run without it.
 NORACE      ?= ^$$
@@ -99,6 +99,12 @@ cover: ## Test coverage of the module: a summary here, the pages in out/cover.ht
 .PHONY: bench
 bench: build $(NATS_SERVER) ## Speed and memory, ours beside the raw parts, in one run
 	@$(GO) run ./scripts/bench -bin bin/signbus -nats-server $(NATS_SERVER) -time $(BENCHTIME)
+
+.PHONY: bench-sign
+bench-sign: scripts/bench-sign/js/node_modules/.installed ## Signatures beside the limit and foreign signers, at 50 KB, 5 MB and 500 MB
+	@$(GO) run ./scripts/bench-sign -time $(BENCHTIME)
+	@echo; echo 'Placement, appearance and preview:'
+	@$(GO) test -run '^$$' -bench 'Prepare|Appearance' -benchmem -cpu 1 ./pkg/pdf ./pkg/pdf/stamp
 
 .PHONY: bench-packages
 bench-packages: ## The benchmarks that lie beside the code

@@ -56,10 +56,14 @@ func (g *growth) bounds() pdf.Limits {
 	return l
 }
 
-// add takes an update in.
+// add takes an update in, which belongs to it then.
 func (g *growth) add(tail []byte) {
 	g.state = g.state.With(tail)
-	g.tail = append(g.tail, tail...)
+	if g.tail == nil {
+		g.tail = tail
+	} else {
+		g.tail = append(g.tail, tail...)
+	}
 }
 
 // maxEvidence bounds what one signature may bring along, in bytes: lists of revoked

@@ -109,6 +109,11 @@ func sign(ctx context.Context, src Source, p Params) (*Addition, error) {
 	if err := p.equipped(); err != nil {
 		return nil, err
 	}
+	src, release, err := src.resident()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	// What is refused is refused before the long pass over the file.
 	g := &growth{src: src, limits: p.Limits}
 	reserve := cms.Size(p.Chain, p.Level != LevelBB)

@@ -1,6 +1,7 @@
 package pades
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"sync"
 
 	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/pdf"
@@ -32,9 +34,18 @@ type Source struct {
 // processor's cache.
 const chunk = 128 << 10
 
+// chunks are buffers that are used again: for a small file a new one costs as much as its digest.
+var chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
+
 // pass reads all bytes once, in order.
 func (s Source) pass(ctx context.Context, w io.Writer) error {
-	buf := make([]byte, min(chunk, s.Size))
+	if m, ok := s.ReaderAt.(memory); ok {
+		_, err := w.Write(m)
+		return err
+	}
+	kept, _ := chunks.Get().(*[chunk]byte)
+	defer chunks.Put(kept)
+	buf := kept[:]
 	for off := int64(0); off < s.Size; {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -52,6 +63,34 @@ func (s Source) pass(ctx context.Context, w io.Writer) error {
 		off += int64(n)
 	}
 	return nil
+}
+
+// resident reads a small file whose digest is not known at once, so that its structure
+// and its digest take one call to the operating system and not a dozen. The buffer is to be released.
+func (s Source) resident() (Source, func(), error) {
+	if s.Digest.Known() || s.Size > chunk {
+		return s, func() {}, nil
+	}
+	kept, _ := chunks.Get().(*[chunk]byte)
+	release := func() { chunks.Put(kept) }
+	if n, err := s.ReadAt(kept[:s.Size], 0); int64(n) < s.Size {
+		release()
+		return s, nil, fmt.Errorf("read: %w", cmp.Or(err, io.ErrUnexpectedEOF))
+	}
+	s.ReaderAt = memory(kept[:s.Size])
+	return s, release, nil
+}
+
+// memory is a file in memory.
+type memory []byte
+
+// ReadAt implements [io.ReaderAt].
+func (m memory) ReadAt(p []byte, off int64) (int, error) {
+	n := copy(p, m[min(off, int64(len(m))):])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
 }
 
 // WriteTo writes the original and what was added to it. After an error out is to be
@@ -122,7 +161,11 @@ func (s Source) digests(ctx context.Context, h crypto.Hash) (*digests, error) {
 	if len(all) == 0 {
 		return d, nil
 	}
-	if err := s.pass(ctx, io.MultiWriter(all...)); err != nil {
+	to := all[0]
+	if len(all) > 1 {
+		to = io.MultiWriter(all...)
+	}
+	if err := s.pass(ctx, to); err != nil {
 		return nil, err
 	}
 	if !d.whole.Known() {
