@@ -37,6 +37,7 @@ func testCourses(t *testing.T, b *bus) {
 		"a wrong code does not sign":        testWrongCode,
 		"four successive signatures":        testFourSignatures,
 		"fields are placed once":            testFieldsOnce,
+		"levels":                            testLevels,
 		"the first signature certifies":     testCertified,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, b) })

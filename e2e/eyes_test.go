@@ -55,11 +55,16 @@ func (e *eyes) accept(t testing.TB, document []byte, signatures int) {
 	require.Equal(t, signatures, strings.Count(poppler, "Signature is Valid."), poppler)
 	require.Equal(t, signatures, strings.Count(poppler, "Certificate is Trusted."), poppler)
 	require.Equal(t, signatures, strings.Count(poppler, "ETSI.CAdES.detached"), poppler)
-	require.Equal(t, 1, strings.Count(poppler, "Total document signed"), poppler)
+	// Behind the last signature stands nothing, or the validation data of level B-LT.
+	last := 1
+	if bytes.Contains(document, []byte("/DSS")) {
+		last = 0
+	}
+	require.Equal(t, last, strings.Count(poppler, "Total document signed"), poppler)
 
 	mupdf := ask(t, "mutool", "mupdf-tools", "sign", "-v", path)
-	require.Equal(t, 1, strings.Count(mupdf, "The document is unchanged since signing"), mupdf)
-	require.Equal(t, signatures-1, strings.Count(mupdf, "The signature is valid but there have been edits since signing"), mupdf)
+	require.Equal(t, last, strings.Count(mupdf, "The document is unchanged since signing"), mupdf)
+	require.Equal(t, signatures-last, strings.Count(mupdf, "The signature is valid but there have been edits since signing"), mupdf)
 	require.NotContains(t, mupdf, "Digest error")
 
 	e.openssl(t, document, signatures)

@@ -28,11 +28,14 @@ func testFieldsOnce(t *testing.T, b *bus) {
 	b.visitor(t, extID, "anna").sign(t)
 	anna, bruno := b.visitor(t, extID, "anna"), b.visitor(t, extID, "bruno")
 	first := b.get(t, extID).Documents[0].Bytes
-	require.Equal(t, 3, blankFields(t, first), "two of three people and the seal are awaited")
+	require.Equal(t, 3, blankFields(t, first), "two of three people and the seal are awaited") // the next step has begun
 	b.eyes(t).accept(t, first, 2)
 	bruno.sign(t)
-	second := b.get(t, extID).Documents[0].Bytes
-	require.Equal(t, 2, blankFields(t, second))
+	var second []byte
+	until(t, waitTime, "bruno's signature in the document", func() bool {
+		second = b.get(t, extID).Documents[0].Bytes
+		return blankFields(t, second) == 2
+	})
 	require.Equal(t, first, second[:len(first)])
 	anna.sign(t)
 	b.ended(t, extID)
@@ -64,4 +67,29 @@ func testCertified(t *testing.T, b *bus) {
 	o := refused.outcome(t, 422)
 	require.Equal(t, "BAD_DOC_FORMAT", o.Code)
 	require.Contains(t, o.Message, "certified against every change")
+}
+
+// testLevels: what nobody asks for is B-LT, and each level that is asked for is reached.
+func testLevels(t *testing.T, b *bus) {
+	levelled := func(order int, level string) object {
+		task := automatic(order, "annaU", action("S", compass(1, order)))
+		if level != "" {
+			task["confString"] = object{"signatureLevel": level}
+		}
+		return task
+	}
+	for level, want := range map[string]string{"": "B-LT", "B-B": "B-B", "B-T": "B-T", "B-LT": "B-LT", "B-LTA": "B-LTA"} {
+		t.Run("level "+level, func(t *testing.T) {
+			extID := newID("level")
+			b.insert(t, request(extID, contractPDF, levelled(1, level), levelled(2, level)))
+			b.ended(t, extID)
+			path := filepath.Join(t.TempDir(), "signed.pdf")
+			require.NoError(t, os.WriteFile(path, b.get(t, extID).Documents[0].Bytes, 0o600))
+			said := b.signbus(t, "verify", path, "--ca", b.eyes(t).ca).out
+			require.Equal(t, 2, strings.Count(said, "PAdES "+want+"\n"), said)
+			ask(t, "qpdf", "qpdf", "--check", path)
+			poppler := ask(t, "pdfsig", "poppler-utils", "-nssdir", b.eyes(t).nss, path)
+			require.NotContains(t, poppler, "Signature is Invalid", poppler)
+		})
+	}
 }

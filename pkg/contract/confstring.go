@@ -40,13 +40,14 @@ func (c *ConfString) UnmarshalJSON(data []byte) error {
 	return problems.err()
 }
 
-// The settings of a task (chapters 4.1, 9.2 and 9.7.4; provider, signatureLevel and
-// certification are ours).
+// The settings of a task (chapters 4.1, 9.2 and 9.7.4; provider, signatureLevel,
+// certification and qr are ours).
 const (
 	keySignAllVisible   = "signAllVisible"
 	keyProvider         = "provider"
 	keySignatureLevel   = "signatureLevel"
 	keyCertification    = "certification"
+	keyQR               = "qr"
 	keyInvitationMail   = "receiveInvitationMailToSign"
 	keyCompletedMail    = "receiveCompletedEnvelopeMail"
 	keyRequiredIdentity = "requiredIdentification"
@@ -116,6 +117,9 @@ type TaskConf struct {
 	// Certification is what the first signature of the task certifies in each document that
 	// it signs; empty or none for ordinary signatures.
 	Certification Certification
+	// QR says whether signatures that show carry a QR code to the page where anybody can
+	// check the document; nil means the customer's default.
+	QR *bool
 }
 
 // ActionConf is the confString of an action, parsed.
@@ -171,6 +175,12 @@ func parseTaskConf(c ConfString, path string, problems *problemList) TaskConf {
 			default:
 				problems.add(illegal(at, "must be none, no-changes, forms or annotations"))
 			}
+		case keyQR:
+			on, ok := parseBool(value)
+			if !ok {
+				problems.add(illegal(at, "must be true or false"))
+			}
+			conf.QR = &on
 		case keyInvitationMail, keyCompletedMail, keyRequiredIdentity:
 			if on, ok := parseBool(value); !ok {
 				problems.add(illegal(at, "must be true or false"))

@@ -43,8 +43,8 @@ func SignatureBook() Capabilities {
 	return Capabilities{
 		Name: SignatureBookName,
 		Levels: map[contract.Format][]string{
-			contract.PAdES: {contract.LevelBB, contract.LevelBT},
-			contract.CAdES: {contract.LevelBB, contract.LevelBT},
+			contract.PAdES: contract.Levels(),
+			contract.CAdES: {contract.LevelBB, contract.LevelBT, contract.LevelBLT},
 		},
 		TrustLevels:   []contract.TrustLevel{contract.TrustInternalPDF, contract.TrustDigitalPDF, contract.TrustDigitalP7M},
 		ActionTypes:   []contract.ActionType{contract.ActionSign, contract.ActionApprove, contract.ActionView},
@@ -57,7 +57,7 @@ func SignatureBook() Capabilities {
 
 // DefaultLevel is the signature level of a task where neither the task nor its customer
 // names one.
-const DefaultLevel = contract.LevelBT
+const DefaultLevel = contract.LevelBLT
 
 // Check returns a [contract.Error] with the code not_supported for the first thing in
 // the task that the provider cannot do, nil when it can do all. path is where the task

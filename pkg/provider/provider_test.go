@@ -26,7 +26,7 @@ func TestCheckAdmitsWhatIsDeclared(t *testing.T) {
 	t.Parallel()
 	book := provider.SignatureBook()
 	for _, trust := range []contract.TrustLevel{contract.TrustInternalPDF, contract.TrustDigitalPDF} {
-		for _, level := range []string{contract.LevelBB, contract.LevelBT} {
+		for _, level := range contract.Levels() {
 			require.NoError(t, book.Check(path, trust, level, task(nil)))
 		}
 	}
@@ -58,8 +58,8 @@ func TestCheckSaysWhatIsMissing(t *testing.T) {
 			"envelope.trustLevelCode: the provider signature-book makes signatures of format CAdES",
 		},
 		"level": {
-			provider.SignatureBook(), contract.TrustInternalPDF, "B-LTA", task(nil),
-			path + ".confString.signatureLevel: the provider signature-book makes PAdES signatures of level B-B or B-T",
+			provider.SignatureBook(), contract.TrustDigitalP7M, contract.LevelBLTA, task(nil),
+			path + ".confString.signatureLevel: the provider signature-book makes CAdES signatures of level B-B, B-T or B-LT",
 		},
 		"automatic": {
 			nothingAlone, contract.TrustInternalPDF, contract.LevelBT, task(func(t *contract.Task) { t.Action = contract.TaskAutoSign }),

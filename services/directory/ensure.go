@@ -33,7 +33,10 @@ type Customer struct {
 	Systems []string
 	// SignatureLevel is that of tasks that name none; empty means [provider.DefaultLevel].
 	SignatureLevel string
-	Disabled       bool
+	// QR puts a QR code to the verification page into signatures that show, unless the task
+	// says otherwise.
+	QR       bool
+	Disabled bool
 }
 
 // Authority is what a user may do.
@@ -80,13 +83,13 @@ func (s *Service) EnsureCustomer(ctx context.Context, c Customer) error {
 	}
 	err := s.DB.Update(ctx, func(tx *store.Tx) error {
 		now := store.Micros(s.Now())
-		if _, err := tx.Exec(ctx, `INSERT INTO directory_customers (id, name, disabled, signature_level, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $5)
+		if _, err := tx.Exec(ctx, `INSERT INTO directory_customers (id, name, disabled, signature_level, qr, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $6)
 			ON CONFLICT (id) DO UPDATE SET name = excluded.name, disabled = excluded.disabled,
-				signature_level = excluded.signature_level, updated_at = excluded.updated_at
+				signature_level = excluded.signature_level, qr = excluded.qr, updated_at = excluded.updated_at
 			WHERE directory_customers.name <> excluded.name OR directory_customers.disabled <> excluded.disabled
-				OR directory_customers.signature_level <> excluded.signature_level`,
-			c.ID, c.Name, c.Disabled, c.SignatureLevel, now); err != nil {
+				OR directory_customers.signature_level <> excluded.signature_level OR directory_customers.qr <> excluded.qr`,
+			c.ID, c.Name, c.Disabled, c.SignatureLevel, c.QR, now); err != nil {
 			return err
 		}
 		for _, code := range c.Codes {

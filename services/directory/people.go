@@ -91,6 +91,8 @@ func (p people) readUsers(ctx context.Context, q store.Querier, customer string,
 type settings struct {
 	// level is the signature level of tasks that name none.
 	level string
+	// qr is whether signatures that show carry a QR code where the task says nothing.
+	qr bool
 }
 
 // readSettings reads those of a customer who may use the bus; for another it returns a
@@ -100,7 +102,8 @@ func readSettings(ctx context.Context, q store.Querier, customer string) (settin
 		s        settings
 		disabled bool
 	)
-	err := q.QueryRow(ctx, `SELECT disabled, signature_level FROM directory_customers WHERE id = $1`, []any{customer}, &disabled, &s.level)
+	err := q.QueryRow(ctx, `SELECT disabled, signature_level, qr FROM directory_customers WHERE id = $1`, []any{customer},
+		&disabled, &s.level, &s.qr)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return s, &contract.Error{Code: contract.CodeCustNotFound, Message: "there is no such customer"}

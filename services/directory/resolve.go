@@ -118,6 +118,10 @@ func (r *resolution) task(i int, task contract.Task) handover.Task {
 	if conf.SignatureLevel != "" {
 		out.SignatureLevel = conf.SignatureLevel
 	}
+	out.QR = r.settings.qr
+	if conf.QR != nil {
+		out.QR = *conf.QR
+	}
 	out.Provider = r.provider(path, conf, out.SignatureLevel, task)
 	if out.Kind == handover.Seal {
 		out.HowMany = 1

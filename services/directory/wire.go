@@ -44,8 +44,10 @@ type directoryFile struct {
 		Systems []string `json:"externalSystems"`
 		// SignatureLevel is that of tasks that name none.
 		SignatureLevel string `json:"signatureLevel"`
-		Disabled       bool   `json:"disabled"`
-		Users          []struct {
+		// QR puts a QR code into signatures that show.
+		QR       bool `json:"qr"`
+		Disabled bool `json:"disabled"`
+		Users    []struct {
 			ExternalID   string      `json:"externalId"`
 			Username     string      `json:"username"`
 			Name         string      `json:"name"`
@@ -82,7 +84,7 @@ func (s *Service) applyFile(ctx context.Context, path string) error {
 	}
 	var errs []error
 	for _, c := range file.Customers {
-		errs = append(errs, s.EnsureCustomer(ctx, Customer{ID: c.ID, Name: c.Name, Codes: c.Codes, Systems: c.Systems, SignatureLevel: c.SignatureLevel, Disabled: c.Disabled}))
+		errs = append(errs, s.EnsureCustomer(ctx, Customer{ID: c.ID, Name: c.Name, Codes: c.Codes, Systems: c.Systems, SignatureLevel: c.SignatureLevel, QR: c.QR, Disabled: c.Disabled}))
 		for _, u := range c.Users {
 			username := u.Username
 			if username == "" {

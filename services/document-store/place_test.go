@@ -280,7 +280,7 @@ func TestPlaceRefuses(t *testing.T) {
 		},
 		"certified document": {
 			inspected(t, certified(t, 1)), envelope(1, with(sign(nil), visibility("H"))), contract.CodeBadDocFormat,
-			at + `.docExternalId: the document "d" cannot be signed so: an earlier signature forbids this change: the document is certified against every change; use a copy without it`,
+			at + `.docExternalId: the document "d" cannot be signed so: the document forbids this change: the document is certified against every change; use a copy without it`,
 		},
 		"document certified against annotations": {
 			inspected(t, certified(t, 2)), envelope(1, sign(compass(-2, 9))), contract.CodeIllegalArgument,

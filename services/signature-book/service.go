@@ -75,8 +75,9 @@ type Options struct {
 	Secret []byte
 	// PublicURL is where people reach the pages, such as https://sign.example.com.
 	PublicURL string
-	// Timestamp stamps signatures of level B-T; without it such jobs fail as not supported.
-	Timestamp func(ctx context.Context, signatureValue []byte) (token []byte, err error)
+	// Timestamp gets an RFC 3161 token over a SHA-256 digest, for every level but B-B;
+	// without it such jobs fail as not supported.
+	Timestamp func(ctx context.Context, digest []byte) (token []byte, err error)
 	// Revocation gives what levels B-LT and B-LTA keep about certificates.
 	Revocation revocation.Source
 	// Zone is that of dates in signature tags; default UTC.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"signbus.dev/pkg/blob"
@@ -20,6 +21,7 @@ import (
 	"signbus.dev/pkg/pki"
 	"signbus.dev/pkg/sign/cms"
 	"signbus.dev/pkg/sign/pades"
+	"signbus.dev/pkg/sign/revocation"
 	"signbus.dev/pkg/sign/tsp"
 	"signbus.dev/pkg/store"
 	"signbus.dev/services/signature-book/pages"
@@ -42,7 +44,7 @@ func passing(err error) bool {
 		path *fs.PathError
 		link *os.LinkError
 	)
-	return errors.Is(err, tsp.ErrUnavailable) || errors.Is(err, store.ErrUnavailable) || errors.As(err, &path) || errors.As(err, &link)
+	return errors.Is(err, tsp.ErrUnavailable) || errors.Is(err, revocation.ErrUnavailable) || errors.Is(err, store.ErrUnavailable) || errors.As(err, &path) || errors.As(err, &link)
 }
 
 // refusals are the errors that the same job will always meet, with what to tell. None of
@@ -67,8 +69,11 @@ var refusals = []struct {
 	{pki.ErrSubject, contract.CodeIllegalArgument, "the name of the actor is not fit for a certificate; correct it in the directory"},
 	{pki.ErrExpired, contract.CodeError, "the certificate authority has expired; ask the operator of the bus"},
 	{errNoConsent, contract.CodeAccessDenied, "the actor has not confirmed that he agrees"},
-	{errNoTimestamp, contract.CodeNotSupported, "there is no time-stamp authority for level B-T; use B-B"},
-	{errLevel, contract.CodeNotSupported, "the signature level is not built; use B-B or B-T"},
+	{errNoTimestamp, contract.CodeNotSupported, "there is no time-stamp authority, which every level but B-B needs; use B-B"},
+	{errNoRevocation, contract.CodeNotSupported, "there is no source of revocation data, which B-LT and B-LTA need; use B-T"},
+	{errLevel, contract.CodeNotSupported, "the signature level is not built; use B-B, B-T, B-LT, or for a PDF B-LTA"},
+	{revocation.ErrRevoked, contract.CodeAccessDenied, "the certificate to sign with is revoked; have another one issued"},
+	{revocation.ErrUnknown, contract.CodeError, "the authority of a certificate does not know it; ask the operator of the bus"},
 	{cms.ErrMalformed, contract.CodeBadDocFormat, "the document is called a signed message and is none"},
 	{cms.ErrDigestMismatch, contract.CodeBadDocFormat, "an earlier signature of the document does not fit its content"},
 	{cms.ErrUnsupported, contract.CodeBadDocFormat, "the document is a signed message that no signature can be added to"},
@@ -78,6 +83,7 @@ var refusals = []struct {
 var (
 	errNoConsent       = errors.New("no confirmed consent")
 	errNoTimestamp     = errors.New("no time-stamp authority")
+	errNoRevocation    = errors.New("no source of revocation data")
 	errLevel           = errors.New("unknown signature level")
 	errUnknownDocument = errors.New("unknown document")
 	errPanicked        = errors.New("signing panicked")
@@ -95,7 +101,7 @@ func (s *Service) sign(ctx context.Context, job handover.Job) (*result, error) {
 		return &result{Documents: documents, Took: took}, nil
 	}
 	for _, r := range refusals {
-		if errors.Is(err, r.cause) {
+		if !passing(err) && errors.Is(err, r.cause) {
 			s.Log.Warn("assignment cannot be signed", "assignment", job.Assignment, "envelope", job.EnvelopeID, "error", err)
 			return &result{Code: r.code, Note: r.note, Took: took}, nil
 		}
@@ -159,14 +165,8 @@ func (s *Service) newSigner(ctx context.Context, job handover.Job) (*signer, err
 		Service: s, job: job, scope: blob.Scope{Customer: job.Customer, ID: job.EnvelopeID},
 		name: fullName(job.Actor), at: s.Now().In(s.Zone),
 	}
-	switch job.SignatureLevel {
-	case contract.LevelBB, "":
-	case contract.LevelBT:
-		if s.Timestamp == nil {
-			return nil, errNoTimestamp
-		}
-	default:
-		return nil, errLevel
+	if err := s.reaches(job); err != nil {
+		return nil, err
 	}
 	if job.TaskKind == handover.Human {
 		agreed, err := findConsent(ctx, s.DB, job.Assignment)
@@ -186,6 +186,20 @@ func (s *Service) newSigner(ctx context.Context, job handover.Job) (*signer, err
 		one.identity, err = s.Keys.User(ctx, pki.User{Customer: job.Customer, ExternalID: job.Actor.ExternalID, Name: one.name})
 	}
 	return one, err
+}
+
+// reaches says whether there is what the signature level of a job takes.
+func (s *Service) reaches(job handover.Job) error {
+	level := slices.Index(contract.Levels(), job.SignatureLevel)
+	switch {
+	case level < 0, job.Format == contract.CAdES && job.SignatureLevel == contract.LevelBLTA:
+		return errLevel
+	case job.SignatureLevel != contract.LevelBB && s.Timestamp == nil:
+		return errNoTimestamp
+	case level >= slices.Index(contract.Levels(), contract.LevelBLT) && s.Revocation == nil:
+		return errNoRevocation
+	}
+	return nil
 }
 
 // hand turns the autograph of the page into that of a document; nil when there is none.
@@ -308,11 +322,9 @@ func (one *signer) append(ctx context.Context, in blob.Reader, state digest.Stat
 // params says how to sign for an action.
 func (one *signer) params(action handover.Action) pades.Params {
 	p := pades.Params{
+		Level: pades.Level(one.job.SignatureLevel), TimestampDigest: one.Timestamp, Revocation: one.Revocation,
 		Field: action.Placement.Field, Fields: one.fields(action.DocExternalID), Certify: action.Certify, Name: one.name, Reason: one.reason(action), Time: one.at,
 		Signer: one.identity.Signer, Chain: one.identity.Chain, Now: one.Now, Limits: one.Limits,
-	}
-	if one.job.SignatureLevel == contract.LevelBT {
-		p.Timestamp = one.Timestamp
 	}
 	if contract.Visibility(action.Visibility) == contract.VisibilityHidden {
 		return p
@@ -323,6 +335,9 @@ func (one *signer) params(action handover.Action) pades.Params {
 	p.Appearance.Lines = tag(action.Text, one.job.Actor, one.name, one.at)
 	if action.Type == contract.ActionSign {
 		p.Appearance.Autograph = one.hand
+		if one.job.QR {
+			p.Appearance.QR = one.PublicURL + "/sign/verify"
+		}
 	}
 	return p
 }

@@ -226,7 +226,7 @@ func TestTimeStampOutageIsWaitedFor(t *testing.T) {
 			return identity.Signer, identity.Chain, nil
 		}})
 		require.NoError(t, err)
-		stamp = own.Timestamp
+		stamp = own.TimestampDigest
 		o.Timestamp = func(ctx context.Context, value []byte) ([]byte, error) {
 			if asked.Add(1) < 3 {
 				return nil, tsp.ErrUnavailable

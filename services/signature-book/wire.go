@@ -113,7 +113,7 @@ func ownTSA(p *service.Platform, authority *pki.Authority) (*tsp.Authority, erro
 // timestamper asks the configured time-stamp authorities, or the built-in one.
 func timestamper(p *service.Platform, authority *pki.Authority, own *tsp.Authority) (func(context.Context, []byte) ([]byte, error), error) {
 	if len(p.Config.TSA) == 0 {
-		return own.Timestamp, nil
+		return own.TimestampDigest, nil
 	}
 	roots, err := timestampRoots(p.Config.TSATrust)
 	if err != nil {
@@ -128,7 +128,7 @@ func timestamper(p *service.Platform, authority *pki.Authority, own *tsp.Authori
 	if err != nil {
 		return nil, err
 	}
-	return asked.Timestamp, nil
+	return asked.TimestampDigest, nil
 }
 
 // timestampRoots are the certificates of a PEM file, or those that this machine trusts.

@@ -2,6 +2,7 @@ package signaturebook
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +25,7 @@ func (one *signer) wrap(ctx context.Context, in blob.Reader, state digest.State,
 		}
 		return message.Sign(ctx, cades.Params{
 			Level: cades.Level(one.job.SignatureLevel), MIMEType: v.contentType,
-			Signer: one.identity.Signer, Chain: one.identity.Chain, Timestamp: one.Timestamp, Now: one.Now,
+			Signer: one.identity.Signer, Chain: one.identity.Chain, Timestamp: one.stampValue, Revocation: one.Revocation, Now: one.Now,
 		})
 	})
 	if err != nil {
@@ -39,6 +40,12 @@ func (one *signer) wrap(ctx context.Context, in blob.Reader, state digest.State,
 	}
 	v.sha256, v.size, v.signatures = ref.SHA256, ref.Size, message.Signers()
 	return nil
+}
+
+// stampValue gets a time-stamp token over a signature value.
+func (one *signer) stampValue(ctx context.Context, value []byte) ([]byte, error) {
+	sum := sha256.Sum256(value)
+	return one.Timestamp(ctx, sum[:])
 }
 
 func (one *signer) message(src cades.Source, v *version) (*cades.Message, error) {

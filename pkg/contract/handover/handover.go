@@ -207,8 +207,10 @@ type Task struct {
 	// SignatureLevel is one of contract.Levels.
 	SignatureLevel string `json:"signatureLevel"`
 	// Format is that of the signatures; empty is PAdES.
-	Format  contract.Format `json:"format,omitempty"`
-	Actions []Action        `json:"actions"`
+	Format contract.Format `json:"format,omitempty"`
+	// QR puts a QR code to the verification page into signatures that show.
+	QR      bool     `json:"qr,omitempty"`
+	Actions []Action `json:"actions"`
 }
 
 // Resolved is an envelope ready for the process engine.
@@ -276,6 +278,7 @@ type Job struct {
 	Actor          Actor           `json:"actor"`
 	SignatureLevel string          `json:"signatureLevel"`
 	Format         contract.Format `json:"format,omitempty"`
+	QR             bool            `json:"qr,omitempty"`
 	Actions        []Action        `json:"actions"`
 	Documents      []Document      `json:"documents"`
 	// Epoch fences JobSign: an answer with another epoch is void.

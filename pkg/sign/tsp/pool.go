@@ -78,9 +78,19 @@ func NewPool(options PoolOptions) (*Pool, error) {
 // Timestamp gets a token over a signature value; it fits cms.Request. When every authority
 // fails the error is ErrUnavailable and names their hosts, with what each failed by.
 func (p *Pool) Timestamp(ctx context.Context, signatureValue []byte) ([]byte, error) {
+	return p.first(ctx, func(c *Client) []byte { return c.digest(signatureValue) })
+}
+
+// TimestampDigest gets a token over a SHA-256 digest, as Timestamp does over a value.
+func (p *Pool) TimestampDigest(ctx context.Context, digest []byte) ([]byte, error) {
+	return p.first(ctx, func(*Client) []byte { return digest })
+}
+
+// first returns the token of the first authority that gives one.
+func (p *Pool) first(ctx context.Context, digest func(*Client) []byte) ([]byte, error) {
 	failed := &poolError{}
 	for _, m := range p.members {
-		token, err := p.ask(ctx, m, signatureValue)
+		token, err := p.ask(ctx, m, digest(m.client))
 		if err == nil {
 			return token, nil
 		}
@@ -92,12 +102,12 @@ func (p *Pool) Timestamp(ctx context.Context, signatureValue []byte) ([]byte, er
 	return nil, failed
 }
 
-func (p *Pool) ask(ctx context.Context, m *member, value []byte) ([]byte, error) {
+func (p *Pool) ask(ctx context.Context, m *member, digest []byte) ([]byte, error) {
 	if err := m.enter(p.options.Now()); err != nil {
 		return nil, err
 	}
 	start := p.options.Now()
-	token, err := m.client.ask(ctx, m.client.digest(value))
+	token, err := m.client.ask(ctx, digest)
 	now := p.options.Now()
 	if err != nil && ctx.Err() != nil {
 		m.leave() // The caller went away; the authority is not to blame.

@@ -135,6 +135,7 @@ func (in Insert) steps() ([]Step, error) {
 			Provider:       task.Provider,
 			SignatureLevel: task.SignatureLevel,
 			Format:         task.Format,
+			QR:             task.QR,
 			Actions:        slices.Clone(task.Actions),
 			Status:         contract.StepNotStarted,
 		}

@@ -126,6 +126,7 @@ type Step struct {
 	Provider       string              `json:"provider"`
 	SignatureLevel string              `json:"signatureLevel"`
 	Format         contract.Format     `json:"format,omitempty"`
+	QR             bool                `json:"qr,omitempty"`
 	Actions        []handover.Action   `json:"actions"`
 	Status         contract.StepStatus `json:"status"`
 	StartedAt      time.Time           `json:"startedAt,omitzero"`

@@ -255,6 +255,7 @@ func (t *turn) job(kind handover.JobKind, number int, a Assignment) {
 		Actor:          a.Actor,
 		SignatureLevel: step.SignatureLevel,
 		Format:         step.Format,
+		QR:             step.QR,
 		Actions:        step.actionsOf(a),
 		Documents:      t.state.Documents,
 	}})
