@@ -17,6 +17,7 @@ func TestBus(t *testing.T) {
 				{"files of any type", testP7M},
 				{"refusals", testRefusals},
 				{"webhooks", testWebhooks},
+				{"certificates", testPKI},
 				{"command line", testCommandLine},
 				{"traces", testTraces},
 				{"stop and start", testStop},

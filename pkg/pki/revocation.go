@@ -32,6 +32,9 @@ var oidExpiredCertsOnCRL = asn1.ObjectIdentifier{2, 5, 29, 60}
 var ErrReason = errors.New("reason of a revocation is not known; use one of unspecified, keyCompromise, cACompromise, " +
 	"affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn")
 
+// ErrTime means that a revocation would begin at an impossible time.
+var ErrTime = errors.New("time of a revocation is in the future or before the authority began")
+
 // Reason is why a certificate is revoked (RFC 5280, 5.3.1). Holds are missing: a revocation is for ever.
 type Reason int
 
@@ -95,7 +98,7 @@ func (a *Authority) Revoke(ctx context.Context, serial *big.Int, reason Reason, 
 	case !a.Issued(serial) || serial.Cmp(root.SerialNumber) == 0:
 		return Revocation{}, fmt.Errorf("revoke certificate: %w", ErrNotIssued)
 	case at.After(now) || at.Before(root.NotBefore):
-		return Revocation{}, errors.New("revoke certificate: time is in the future or before the authority began")
+		return Revocation{}, fmt.Errorf("revoke certificate: %w", ErrTime)
 	}
 	value, err := json.Marshal(revocationRecord{Version: 1, At: at, Reason: reason})
 	if err != nil {

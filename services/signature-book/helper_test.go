@@ -82,7 +82,7 @@ func newBook(t *testing.T, db *store.DB, change func(*Options)) *book {
 	b.authority, err = pki.Open(t.Context(), NewKeeper(db), pki.Options{Passphrase: []byte("passphrase of the test")})
 	require.NoError(t, err)
 	o := Options{
-		DB: db, Conn: b.bus.Conn, JS: b.bus.JS, Publisher: b.bus.Publisher, Blobs: dir, Keys: b.authority, Mailer: b.mailer,
+		DB: db, Conn: b.bus.Conn, JS: b.bus.JS, Publisher: b.bus.Publisher, Blobs: dir, Keys: b.authority, Register: b.authority, Mailer: b.mailer,
 		Log: b.bus.Log, Secret: bytes.Repeat([]byte("s"), 32), PublicURL: "https://sign.example.com/", Now: b.clock.Now,
 	}
 	if change != nil {

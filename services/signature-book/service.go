@@ -68,8 +68,10 @@ type Options struct {
 	Publisher *bus.Publisher
 	Blobs     blob.Store
 	Keys      Keys
-	Mailer    Mailer
-	Log       *slog.Logger
+	// Register is what operators list and revoke.
+	Register Register
+	Mailer   Mailer
+	Log      *slog.Logger
 	// Secret, 32 bytes or more, is what links, codes and waiting mails are derived from
 	// and encrypted with. Every process has the same one, also after a restart.
 	Secret []byte
@@ -152,7 +154,9 @@ func (s *Service) Run(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		return bus.Serve(ctx, s.Conn, subjects.SignatureBook, s.Log, map[string]bus.Verb{
-			handover.CallSigningURL: bus.Answer(s.signingURL),
+			handover.CallSigningURL:   bus.Answer(s.signingURL),
+			handover.CallCertificates: bus.Answer(s.certificates),
+			handover.CallRevoke:       bus.Answer(s.revoke),
 		})
 	})
 	return group.Wait()

@@ -54,7 +54,7 @@ func Wire(ctx context.Context, p *service.Platform) (service.Unit, error) {
 		return service.Unit{}, fmt.Errorf("signature book: %w", err)
 	}
 	s, err := New(Options{
-		DB: p.DB, Conn: p.Conn, JS: p.JS, Publisher: p.Publisher, Blobs: p.Blobs, Keys: authority, Mailer: mailer,
+		DB: p.DB, Conn: p.Conn, JS: p.JS, Publisher: p.Publisher, Blobs: p.Blobs, Keys: authority, Register: authority, Mailer: mailer,
 		Log: p.Log, Secret: p.Secret, PublicURL: p.Config.PublicURL, Timestamp: stamp, Revocation: answers,
 		Limits: pdf.Limits{Pages: p.Config.MaxPages}, Registerer: p.Registry, Metrics: p.Metrics,
 	})

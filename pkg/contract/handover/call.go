@@ -19,6 +19,10 @@ const (
 	CallJournal = "journal"
 	// CallSigningURL on signature-book: [SigningURLQuery] to [SigningURL].
 	CallSigningURL = "signing-url"
+	// CallCertificates on signature-book: [CertificateQuery] to [Certificates].
+	CallCertificates = "certificates"
+	// CallRevoke on signature-book: [RevokeRequest] to [Revocation].
+	CallRevoke = "revoke"
 	// CallSubscribe on directory: [SubscribeRequest] to contract.Subscription.
 	CallSubscribe = "subscribe"
 	// CallUnsubscribe on directory: [SubscriptionQuery] to nothing.

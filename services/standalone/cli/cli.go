@@ -152,7 +152,7 @@ Check what came back:             signbus verify out/contract.pdf`,
 	root.AddGroup(&cobra.Group{ID: "bus", Title: "Run the bus:"}, &cobra.Group{ID: "sign", Title: "Sign files on this machine, without a bus:"},
 		&cobra.Group{ID: "client", Title: "Use a bus (customerCode in SIGNBUS_CLIENT_CODE):"})
 	root.AddCommand(
-		a.run(), a.serve(), a.migrate(), a.config(), a.version(), a.health(), a.dead(),
+		a.run(), a.serve(), a.migrate(), a.config(), a.version(), a.health(), a.dead(), a.pki(),
 		a.sign(), a.seal(), a.timestamp(), a.key(),
 		a.send(), a.status(), a.get(), a.watch(), a.verify(), a.cancel(), a.deleteCommand(), a.start(),
 		a.subscribe(), a.subscriptions(), a.unsubscribe(),
