@@ -6,43 +6,144 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
+	"strings"
 )
 
-// OnlyValidation tells whether what stands in a file behind an offset, the end of one of
-// its revisions, adds nothing but validation data (the document security store) and
-// document time-stamps that do not show. Every reader still shows the document as it was: no
-// object that the revision knows or names has changed but in the places that list
-// those two. Whatever is not understood is a change. The file may be hostile; an error means
-// that the revision or the file can not be read.
-func OnlyValidation(ctx context.Context, r io.ReaderAt, from, size int64, limits Limits) (bool, error) {
+// Change is what later updates of a document changed, as far as it is understood. The zero
+// Change, but for Permission, is none: they add validation data (the document security
+// store), document time-stamps that do not show, or what nobody sees.
+type Change struct {
+	// Signatures tells that signature fields were added, or blank ones signed.
+	Signatures bool
+	// Form tells that values of other fields were changed.
+	Form bool
+	// Annotations tells that annotations were added to pages.
+	Annotations bool
+	// Other tells that something else was changed, that the certification or a lock of the
+	// earlier revision forbids the change, or that it is not understood.
+	Other bool
+	// Permission is what the certification of the earlier revision allows, see [Request]; 0 without one.
+	Permission int
+}
+
+// None tells whether nothing was changed.
+func (c Change) None() bool { return c == Change{Permission: c.Permission} }
+
+// Compare tells what changed in a document between two ends of revisions. Unless it is
+// Other, every reader still shows the pages as they were, but for the fields and annotations
+// that it tells: no object that the earlier revision knows or names has changed but in the
+// places that list those. The file may be hostile; an error means that a revision can not be read.
+func Compare(ctx context.Context, r io.ReaderAt, from, to int64, limits Limits) (Change, error) {
 	limits = limits.withDefaults()
 	ctx, cancel := context.WithTimeoutCause(ctx, limits.Time, tooComplex("reading it takes more than %s", limits.Time))
 	defer cancel()
-	out, err := guarded(ctx, func(ctx context.Context) (bool, error) {
+	out, err := guarded(ctx, func(ctx context.Context) (Change, error) {
 		in := gate{ctx: ctx, r: r}
 		before, err := open(ctx, io.NewSectionReader(in, 0, from), from, limits)
 		if err != nil {
-			return false, err
+			return Change{}, err
 		}
-		after, err := open(ctx, in, size, limits)
+		after, err := open(ctx, io.NewSectionReader(in, 0, to), to, limits)
 		if err != nil {
-			return false, err
+			return Change{}, err
 		}
 		if after.startXRef == before.startXRef || !endsClean(after.end) {
-			return false, nil // bytes that are no update
+			return Change{Other: true}, nil // bytes that are no update
 		}
 		c := &comparison{before: before, after: after, changed: map[int64]bool{}, added: map[int64]bool{}, stores: map[int64]bool{}}
-		return c.run()
+		ok, err := c.run()
+		if !ok {
+			c.found.Other = true
+		}
+		return c.found, err
 	})
 	if err != nil {
-		return false, fmt.Errorf("compare revisions: %w", err)
+		return Change{}, fmt.Errorf("compare revisions: %w", err)
 	}
 	return out, nil
+}
+
+// Revisions returns the ends of the updates in a file behind an offset, the end of one of its
+// revisions, up to another; the last of them is that one. What does not look like the end
+// of an update counts to the next one.
+func Revisions(ctx context.Context, r io.ReaderAt, from, to int64, limits Limits) ([]int64, error) {
+	limits = limits.withDefaults()
+	ctx, cancel := context.WithTimeoutCause(ctx, limits.Time, tooComplex("reading it takes more than %s", limits.Time))
+	defer cancel()
+	out, err := guarded(ctx, func(ctx context.Context) ([]int64, error) {
+		f, err := open(ctx, io.NewSectionReader(gate{ctx: ctx, r: r}, 0, to), to, limits)
+		if err != nil {
+			return nil, err
+		}
+		return f.revisions(from)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find revisions: %w", err)
+	}
+	return out, nil
+}
+
+// revisions looks behind each cross-reference section for the mark that ends its update.
+func (f *file) revisions(from int64) ([]int64, error) {
+	starts := slices.Clone(f.starts)
+	slices.Sort(starts)
+	var ends []int64
+	for i, start := range starts {
+		limit := f.size
+		if i+1 < len(starts) {
+			limit = min(limit, starts[i+1]+f.base)
+		}
+		if start+f.base < from || limit == f.size {
+			continue // the last one ends with the file
+		}
+		end, err := f.endBehind(start, limit)
+		if err != nil {
+			return nil, err
+		}
+		if end > from && end < f.size {
+			ends = append(ends, end)
+		}
+	}
+	return append(ends, f.size), nil
+}
+
+// endBehind finds "startxref", the offset of the section and the end mark; 0 when they are
+// not there. A section with its update's end is mostly short.
+func (f *file) endBehind(start, limit int64) (int64, error) {
+	const (
+		step    = 64 << 10
+		longest = 64 // the mark with white space of all sorts
+	)
+	mark := []byte("startxref")
+	for off := start + f.base; off < limit; off += step {
+		buf, err := f.longWindow(off, int(min(step+longest, limit-off)))
+		if err != nil {
+			return 0, err
+		}
+		for at := 0; ; at += len(mark) {
+			i := bytes.Index(buf[at:], mark)
+			if i < 0 {
+				break
+			}
+			at += i
+			rest := buf[at+len(mark) : min(len(buf), at+longest)]
+			words := bytes.Fields(rest)
+			if len(words) < 2 || string(words[0]) != strconv.FormatInt(start, 10) || !bytes.HasPrefix(words[1], []byte("%%EOF")) {
+				continue
+			}
+			return off + int64(at+len(mark)+bytes.Index(rest, []byte("%%EOF"))+len("%%EOF")), nil
+		}
+	}
+	return 0, nil
 }
 
 // comparison is of a revision with a later one.
 type comparison struct {
 	before, after *file
+	found         Change
+	rules         rules           // of the revision
+	touched       []string        // fields that were changed
 	names         map[string]bool // of the fields before
 	changed       map[int64]bool  // objects of before that are others now, until they are found harmless
 	added         map[int64]bool  // objects that before does not have
@@ -62,6 +163,10 @@ func (c *comparison) run() (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if c.rules, err = c.before.rules(fm); err != nil {
+		return false, err
+	}
+	c.found.Permission = c.rules.level
 	c.names = map[string]bool{}
 	for _, name := range fm.names {
 		c.names[name] = true
@@ -71,11 +176,27 @@ func (c *comparison) run() (bool, error) {
 		return false, err
 	}
 	for num := range c.changed {
-		if ok, err := c.lists(num); !ok || err != nil {
+		if ok, err := c.object(num); !ok || err != nil {
 			return false, err
 		}
 	}
+	if !c.allowed() {
+		return false, nil
+	}
 	return c.references(fm.catalog.ref)
+}
+
+// allowed tells whether the revision's certification and locks allow what was found.
+func (c *comparison) allowed() bool {
+	switch {
+	case c.found.None():
+		return true
+	case c.rules.level == 1, c.rules.level == 2 && c.found.Annotations:
+		return false
+	}
+	return !slices.ContainsFunc(c.touched, func(name string) bool {
+		return slices.ContainsFunc(c.rules.locks, func(l Lock) bool { return l.Covers(name) })
+	})
 }
 
 // trailers compares what the trailers name.
@@ -118,7 +239,7 @@ func (c *comparison) tables() bool {
 // catalogs compares the catalogs, and what may differ in them.
 func (c *comparison) catalogs(before object) (bool, error) {
 	after, err := c.after.catalog()
-	if err != nil || !sameBut(before.dict, after.dict, "DSS", "AcroForm", "Extensions") {
+	if err != nil || !c.sameBut(before.dict, after.dict, "DSS", "AcroForm", "Extensions") {
 		return false, err
 	}
 	delete(c.changed, before.ref.num)
@@ -133,22 +254,52 @@ func (c *comparison) catalogs(before object) (bool, error) {
 	return true, nil
 }
 
-// sameBut tells whether dictionaries are equal but for some keys.
-func sameBut(old, now *dict, keys ...string) bool {
-	rest := func(d *dict) (out []string) {
-		if d == nil {
-			return nil
-		}
-		for i := range d.entries {
-			e := &d.entries[i]
-			if name := e.name(); !slices.Contains(keys, name) {
-				out = append(out, name+" "+string(e.val.raw))
+// sameBut tells whether dictionaries say the same but for some keys.
+func (c *comparison) sameBut(old, now *dict, keys ...string) bool {
+	if now != nil && now.repeats() || old != nil && old.repeats() {
+		return false
+	}
+	left := 0
+	if old != nil {
+		for i := range old.entries {
+			e := &old.entries[i]
+			if slices.ContainsFunc(keys, e.is) || e.val.kind == kindNull {
+				continue
+			}
+			if left++; !c.same(e.val, now.get(e.name())) {
+				return false
 			}
 		}
-		slices.Sort(out)
-		return out
 	}
-	return (now == nil || !now.repeats()) && slices.Equal(rest(old), rest(now))
+	if now != nil {
+		for i := range now.entries {
+			if e := &now.entries[i]; !slices.ContainsFunc(keys, e.is) && e.val.kind != kindNull {
+				left--
+			}
+		}
+	}
+	return left == 0
+}
+
+// same tells whether values say the same, however they are written.
+func (c *comparison) same(old, now value) bool {
+	switch {
+	case old.kind == kindString || old.kind == kindHexString:
+		return (now.kind == kindString || now.kind == kindHexString) && bytes.Equal(c.before.plain(old), c.after.plain(now))
+	case old.kind == kindInteger || old.kind == kindReal:
+		x, ok := old.number()
+		y, ok2 := now.number()
+		return ok && ok2 && x == y
+	case old.kind != now.kind:
+		return false
+	case old.kind == kindName:
+		return old.name() == now.name()
+	case old.kind == kindArray:
+		return slices.EqualFunc(old.list(), now.list(), c.same)
+	case old.kind == kindDict:
+		return c.sameBut(old.dict, now.dict)
+	}
+	return old.num == now.num && old.gen == now.gen
 }
 
 // pair resolves the old and the new value of the same place. An object of its own stays
@@ -227,14 +378,21 @@ func (c *comparison) store(old, now value, depth int) (bool, error) {
 	return true, nil
 }
 
-// form compares the interactive form: document time-stamps may have been added to it.
+// form compares the interactive form: fields may have been added to it, and what the
+// appearances of fields are made with where that was missing.
 func (c *comparison) form(old, now value, _ int) (bool, error) {
 	before, after, ok, err := c.pair(old, now)
-	if err != nil || !ok || !sameBut(before.dict, after.dict, "Fields", "SigFlags") {
+	keys := []string{"Fields", "SigFlags"}
+	for _, key := range []string{"DR", "DA"} {
+		if before.dict.get(key).kind == kindNull {
+			keys = append(keys, key)
+		}
+	}
+	if err != nil || !ok || !c.sameBut(before.dict, after.dict, keys...) {
 		return false, err
 	}
 	if after.kind != kindDict {
-		return before.kind == after.kind && bytes.Equal(before.raw, after.raw), nil
+		return before.kind == after.kind && c.same(before.value, after.value), nil
 	}
 	was, _ := before.dict.get("SigFlags").integer()
 	flags := after.dict.get("SigFlags")
@@ -245,86 +403,216 @@ func (c *comparison) form(old, now value, _ int) (bool, error) {
 	return c.grown(before.dict.get("Fields"), after.dict.get("Fields"))
 }
 
-// lists takes a changed object for a page or a list to which time-stamps were added.
-func (c *comparison) lists(num int64) (bool, error) {
+// object takes a changed object for one of those that may change: a page or a list that
+// grew, a field, or what is said about the document and does not show.
+func (c *comparison) object(num int64) (bool, error) {
 	x, _ := c.after.xrefs.find(num)
 	v := value{kind: kindRef, num: num, gen: x.gen}
 	before, after, ok, err := c.pair(v, v)
-	if err != nil || !ok || before.kind != after.kind || before.stream >= 0 || after.stream >= 0 {
-		return false, err
-	}
 	switch {
+	case err != nil || !ok || before.kind != after.kind:
+		return false, err
+	case before.stream >= 0 || after.stream >= 0:
+		// The packet of metadata is for programs that catalogue files.
+		return before.dict.get("Type").name() == "Metadata" && after.stream >= 0 && c.sameBut(before.dict, after.dict, "Length", "Filter", "DecodeParms"), nil
 	case after.kind == kindArray:
 		return c.grown(v, v)
-	case after.kind == kindDict && before.dict.get("Type").name() == "Page":
-		if !sameBut(before.dict, after.dict, "Annots") {
+	case after.kind != kindDict:
+		return false, nil
+	case before.dict.get("Type").name() == "Page":
+		if !c.sameBut(before.dict, after.dict, "Annots") {
 			return false, nil
 		}
 		return c.grown(before.dict.get("Annots"), after.dict.get("Annots"))
 	}
-	return false, nil
+	if info, ok := c.before.trailer.get("Info").ref(); ok && info == before.ref {
+		return c.sameBut(before.dict, after.dict, "ModDate", "Producer"), nil
+	}
+	return c.field(before, after)
 }
 
-// grown tells whether a list is what it was, with document time-stamps behind.
+// grown tells whether a list is what it was, with fields or annotations behind.
 func (c *comparison) grown(old, now value) (bool, error) {
 	before, after, ok, err := c.pair(old, now)
 	if err != nil || !ok || len(after.list()) < len(before.list()) {
 		return false, err
 	}
 	if after.kind != kindArray {
-		return before.kind == after.kind && bytes.Equal(before.raw, after.raw), nil
+		return before.kind == after.kind && c.same(before.value, after.value), nil
 	}
 	if before.kind != kindArray && before.kind != kindNull {
 		return false, nil
 	}
 	for i, item := range after.list() {
 		if i < len(before.list()) {
-			if !bytes.Equal(item.raw, before.list()[i].raw) {
+			if !c.same(before.list()[i], item) {
 				return false, nil
 			}
 			continue
 		}
-		if ok, err := c.timestamp(item); !ok || err != nil {
+		if ok, err := c.item(item); !ok || err != nil {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-// timestamp tells whether an added field is that of a document time-stamp and does not show.
-func (c *comparison) timestamp(v value) (bool, error) {
+// item takes what was added to a list for a signature field or an annotation.
+func (c *comparison) item(v value) (bool, error) {
 	r, ok := v.ref()
 	if !ok || !c.added[r.num] {
 		return false, nil
 	}
-	field, err := c.after.load(r)
-	if err != nil || field.kind != kindDict || field.stream >= 0 || field.dict.repeats() {
+	obj, err := c.after.load(r)
+	if err != nil || obj.kind != kindDict || obj.stream >= 0 || obj.dict.repeats() {
 		return false, err
 	}
-	known := []string{"Type", "Subtype", "FT", "T", "V", "F", "Ff", "Rect", "P", "AP", "DR"}
-	for i := range field.dict.entries {
-		if !slices.Contains(known, field.dict.entries[i].name()) {
+	if obj.dict.get("FT").kind != kindNull || obj.dict.get("Subtype").name() == "Widget" {
+		return c.newField(obj, false)
+	}
+	// What acts, plays or leads elsewhere is more than a note.
+	notes := []string{"Text", "FreeText", "Line", "Square", "Circle", "Polygon", "PolyLine", "Highlight", "Underline", "Squiggly", "StrikeOut", "Stamp", "Caret", "Ink", "Popup"}
+	for _, key := range []string{"A", "AA", "Dest", "FS", "Parent"} {
+		if obj.dict.get(key).kind != kindNull && (key != "Parent" || obj.dict.get("Subtype").name() != "Popup") {
 			return false, nil
 		}
 	}
-	rect, _, err := c.after.rect(field.dict.get("Rect"))
-	if err != nil || rect.Width() != 0 || rect.Height() != 0 {
-		return false, err
+	c.found.Annotations = true
+	return slices.Contains(notes, obj.dict.get("Subtype").name()), nil
+}
+
+// What a field with its widget, or one of both, may hold when it is added, and what may
+// change in it when it is signed or filled in.
+var (
+	newFieldKeys = []string{"Type", "Subtype", "FT", "T", "TU", "TM", "V", "F", "Ff", "Rect", "P", "AP", "DR", "DA", "MK", "M", "NM", "BS", "Border", "Lock", "Kids", "Parent"}
+	signedKeys   = []string{"V", "AP", "F", "M", "MK"}
+	filledKeys   = []string{"V", "AP", "AS", "M", "I", "RV"}
+)
+
+// newField tells whether an added field is one for signatures. A document time-stamp that
+// does not show is no change.
+func (c *comparison) newField(field object, kid bool) (bool, error) {
+	for i := range field.dict.entries {
+		if !slices.ContainsFunc(newFieldKeys, field.dict.entries[i].is) {
+			return false, nil
+		}
 	}
-	name, err := c.after.resolve(field.dict.get("T"))
+	if field.dict.get("FT").name() != "Sig" && (!kid || field.dict.get("FT").kind != kindNull) {
+		// A widget of a field that is an object of its own.
+		parent, ok := field.dict.get("Parent").ref()
+		return !kid && ok && c.added[parent.num] && field.dict.get("T").kind == kindNull, nil
+	}
+	if !kid {
+		name, err := c.after.resolve(field.dict.get("T"))
+		if err != nil {
+			return false, err
+		}
+		text, err := c.after.text(name.value)
+		if err != nil || text == "" || c.names[text] {
+			return false, err
+		}
+		c.touched = append(c.touched, text)
+	}
+	rect, _, err := c.after.rect(field.dict.get("Rect"))
 	if err != nil {
 		return false, err
 	}
-	text, err := c.after.text(name.value)
-	if err != nil || c.names[text] || field.dict.get("FT").name() != "Sig" {
+	stamp := false
+	if v := field.dict.get("V"); v.kind != kindNull {
+		var ok bool
+		if ok, stamp, err = c.signature(v); !ok || err != nil {
+			return false, err
+		}
+	}
+	kids, err := c.after.resolve(field.dict.get("Kids"))
+	if err != nil {
 		return false, err
 	}
-	signature, ok := field.dict.get("V").ref()
-	if !ok || !c.added[signature.num] {
-		return false, nil
+	for _, v := range kids.list() {
+		obj, err := c.after.resolve(v)
+		if err != nil || kid || obj.kind != kindDict || !c.added[obj.ref.num] || obj.dict.get("T").kind != kindNull {
+			return false, err
+		}
+		if ok, err := c.newField(obj, true); !ok || err != nil {
+			return false, err
+		}
 	}
-	obj, err := c.after.load(signature)
-	return err == nil && obj.dict.get("Type").name() == "DocTimeStamp", err
+	if !stamp || rect.Width() != 0 || rect.Height() != 0 || len(kids.list()) > 0 {
+		c.found.Signatures = true
+	}
+	return true, nil
+}
+
+// signature tells whether a value is an added signature, and whether that is a document time-stamp.
+func (c *comparison) signature(v value) (ok, stamp bool, err error) {
+	r, isRef := v.ref()
+	if !isRef || !c.added[r.num] {
+		return false, false, nil
+	}
+	obj, err := c.after.load(r)
+	typ := obj.dict.get("Type").name()
+	return err == nil && (typ == "Sig" || typ == "" || typ == "DocTimeStamp"), typ == "DocTimeStamp", err
+}
+
+// field tells whether a changed field was signed or filled in, or got a new field below it.
+func (c *comparison) field(before, after object) (bool, error) {
+	name, kind, err := c.before.fieldOf(before)
+	if err != nil || name == "" || after.dict.repeats() {
+		return false, err
+	}
+	if c.sameBut(before.dict, after.dict, "Kids") {
+		return c.grown(before.dict.get("Kids"), after.dict.get("Kids"))
+	}
+	c.touched = append(c.touched, name)
+	switch kind {
+	case "Sig":
+		if !c.sameBut(before.dict, after.dict, signedKeys...) {
+			return false, nil
+		}
+		if was, now := before.dict.get("V"), after.dict.get("V"); !c.same(was, now) {
+			ok, _, err := c.signature(now)
+			if err != nil || !ok || was.kind != kindNull {
+				return false, err
+			}
+		}
+		c.found.Signatures = true
+		return true, nil
+	case "Tx", "Btn", "Ch":
+		c.found.Form = true
+		return c.sameBut(before.dict, after.dict, filledKeys...), nil
+	}
+	return false, nil
+}
+
+// fieldOf returns the full name and the type of a field or of one of its widgets, empty for
+// another object.
+func (f *file) fieldOf(obj object) (name, kind string, err error) {
+	var parts []string
+	for range f.limits.Depth {
+		if kind == "" {
+			kind = obj.dict.get("FT").name()
+		}
+		t, err := f.resolve(obj.dict.get("T"))
+		if err != nil {
+			return "", "", err
+		}
+		text, err := f.text(t.value)
+		if err != nil {
+			return "", "", err
+		}
+		if t.kind == kindString || t.kind == kindHexString {
+			parts = append(parts, text)
+		}
+		up, ok := obj.dict.get("Parent").ref()
+		if !ok || obj.dict.get("Subtype").name() != "Widget" && len(parts) == 0 {
+			break
+		}
+		if obj, err = f.load(up); err != nil {
+			return "", "", err
+		}
+	}
+	slices.Reverse(parts)
+	return strings.Join(parts, "."), kind, nil
 }
 
 // references makes sure that nothing in the old revision names an object that was added, which

@@ -33,9 +33,14 @@ func written(data []byte, previous int, trailer string, objects map[int]string) 
 
 func onlyValidation(t testing.TB, data []byte, from int) bool {
 	t.Helper()
-	ok, err := pdf.OnlyValidation(t.Context(), bytes.NewReader(data), int64(from), int64(len(data)), pdf.Limits{})
+	return compare(t, data, from).None()
+}
+
+func compare(t testing.TB, data []byte, from int) pdf.Change {
+	t.Helper()
+	change, err := pdf.Compare(t.Context(), bytes.NewReader(data), int64(from), int64(len(data)), pdf.Limits{})
 	require.NoError(t, err)
-	return ok
+	return change
 }
 
 const (
@@ -44,7 +49,7 @@ const (
 	stampValue  = "<</Type/DocTimeStamp/Filter/Adobe.PPKLite/SubFilter/ETSI.RFC3161/ByteRange[0 1 2 3]/Contents<00>>>"
 )
 
-func TestOnlyValidationSeesEveryChange(t *testing.T) {
+func TestValidationSeesEveryChange(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		base    map[int]string // changes to the revision
@@ -121,7 +126,7 @@ func TestOnlyValidationSeesEveryChange(t *testing.T) {
 	}
 }
 
-func TestOnlyValidationSeesObjectsOfTheFuture(t *testing.T) {
+func TestValidationSeesObjectsOfTheFuture(t *testing.T) {
 	t.Parallel()
 	// The revision lists object 4, the content, behind its own end.
 	objects := map[int]string{
@@ -136,7 +141,7 @@ func TestOnlyValidationSeesObjectsOfTheFuture(t *testing.T) {
 	require.False(t, onlyValidation(t, data, len(base)))
 }
 
-func TestOnlyValidationOfOurOwnUpdates(t *testing.T) {
+func TestValidationOfOurOwnUpdates(t *testing.T) {
 	t.Parallel()
 	for name, d := range layouts {
 		t.Run(name, func(t *testing.T) {
@@ -159,6 +164,91 @@ func TestOnlyValidationOfOurOwnUpdates(t *testing.T) {
 			}
 			require.False(t, onlyValidation(t, sign(t, data, pdf.Request{}), len(data)), "a signature")
 			require.False(t, onlyValidation(t, place(t, data, pdf.NewField{Name: "x", Box: boxOne}), len(data)), "a field")
+		})
+	}
+}
+
+// What later updates may do in the open, each told by its sort, and what looks like it.
+func TestCompareTellsWhatChanged(t *testing.T) {
+	t.Parallel()
+	const (
+		sigValue = "<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/ByteRange[0 1 2 3]/Contents<00>>>"
+		newField = "<</Type/Annot/Subtype/Widget/FT/Sig/T(Anna)/V 21 0 R/F 132/Rect[0 0 9 9]/AP<</N 22 0 R>>/P 3 0 R>>"
+		page     = "<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R"
+	)
+	signed := pdf.Change{Signatures: true}
+	for name, c := range map[string]struct {
+		base   map[int]string
+		update map[int]string
+		want   pdf.Change
+	}{
+		"a new field that is signed": {nil, map[int]string{
+			3: page + "/Annots[20 0 R]>>", 5: "<</Fields[6 0 R 7 0 R 20 0 R]/SigFlags 3>>", 20: newField, 21: sigValue, 22: emptyStream,
+		}, signed},
+		"written by another program": {nil, map[int]string{
+			3: "<< /Annots [ 20 0 R ] /Contents 4 0 R /MediaBox [ 0.0 0 9 9.00 ] /Parent 2 0 R /Type /Page >>",
+			5: "<< /SigFlags 3 /Fields [ 6 0 R 7 0 R 20 0 R ] /DR << >> >>", 20: newField, 21: sigValue, 22: emptyStream,
+		}, signed},
+		"a blank field that is signed": {nil, map[int]string{7: "<</FT/Sig/T(Blank)/Rect[0 0 5 5]/V 21 0 R/AP<</N 22 0 R>>>>", 21: sigValue, 22: emptyStream}, signed},
+		"a blank field that moves":     {nil, map[int]string{7: "<</FT/Sig/T(Blank)/Rect[0 0 9 9]/V 21 0 R>>", 21: sigValue}, pdf.Change{Other: true}},
+		"a signature made another": {map[int]string{7: "<</FT/Sig/T(Blank)/Rect[0 0 5 5]/V 8 0 R>>", 8: sigValue}, map[int]string{
+			7: "<</FT/Sig/T(Blank)/Rect[0 0 5 5]/V 21 0 R>>", 21: sigValue,
+		}, pdf.Change{Other: true}},
+		"a value":      {nil, map[int]string{6: "<</FT/Tx/T(Text)/V(other)/AP<</N 22 0 R>>>>", 22: emptyStream}, pdf.Change{Form: true}},
+		"another name": {nil, map[int]string{6: "<</FT/Tx/T(Texts)/V(value)>>"}, pdf.Change{Form: true, Other: true}},
+		"a note":       {nil, map[int]string{3: page + "/Annots[20 0 R]>>", 20: "<</Type/Annot/Subtype/Text/Rect[0 0 9 9]>>"}, pdf.Change{Annotations: true}},
+		"a link":       {nil, map[int]string{3: page + "/Annots[20 0 R]>>", 20: "<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/A<</S/URI>>>>"}, pdf.Change{Other: true}},
+		"the page":     {nil, map[int]string{3: page + "/Rotate 90>>"}, pdf.Change{Other: true}},
+		"the date of the file": {map[int]string{9: "<</Title(Contract)/ModDate(D:2026)>>"}, map[int]string{
+			9: "<</Title(Contract)/ModDate(D:2027)/Producer(x)>>",
+		}, pdf.Change{}},
+		"its title": {map[int]string{9: "<</Title(Contract)>>"}, map[int]string{9: "<</Title(Other)>>"}, pdf.Change{Other: true}},
+		"a locked field": {map[int]string{
+			7: "<</FT/Sig/T(Blank)/Rect[0 0 5 5]/V 8 0 R>>",
+			8: "<</Type/Sig/Reference[<</TransformMethod/FieldMDP/TransformParams<</Action/Include/Fields[(Text)]>>>>]/ByteRange[0 1 2 3]/Contents<00>>>",
+		}, map[int]string{6: "<</FT/Tx/T(Text)/V(other)>>"}, pdf.Change{Form: true, Other: true}},
+		"a note on a certified document": {map[int]string{
+			1: "<</Type/Catalog/Pages 2 0 R/AcroForm 5 0 R/Perms<</DocMDP 8 0 R>>>>",
+			8: "<</Type/Sig/Reference[<</TransformMethod/DocMDP/TransformParams<</P 2>>>>]/ByteRange[0 1 2 3]/Contents<00>>>",
+		}, map[int]string{3: page + "/Annots[20 0 R]>>", 20: "<</Type/Annot/Subtype/Text/Rect[0 0 9 9]>>"}, pdf.Change{Annotations: true, Other: true, Permission: 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			objects := map[int]string{
+				1: "<</Type/Catalog/Pages 2 0 R/AcroForm 5 0 R>>", 2: "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+				3: page + ">>", 4: emptyStream, 5: "<</Fields[6 0 R 7 0 R]/SigFlags 3>>", 6: "<</FT/Tx/T(Text)/V(value)>>", 7: "<</FT/Sig/T(Blank)/Rect[0 0 5 5]>>",
+			}
+			maps.Copy(objects, c.base)
+			base, at := written(nil, 0, "/Info 9 0 R", objects)
+			data, _ := written(base, at, "/Info 9 0 R", c.update)
+			require.Equal(t, c.want, compare(t, data, len(base)))
+			ends, err := pdf.Revisions(t.Context(), bytes.NewReader(data), int64(len(base)), int64(len(data)), pdf.Limits{})
+			require.NoError(t, err)
+			require.Equal(t, []int64{int64(len(data))}, ends)
+		})
+	}
+}
+
+func TestRevisionsEndWhereUpdatesEnd(t *testing.T) {
+	t.Parallel()
+	for name, d := range layouts {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d.Pages, d.Text = make([]pdftest.Page, 1), "Contract"
+			data := d.Bytes()
+			from := int64(len(data))
+			var want []int64
+			for range 4 {
+				data = sign(t, data, pdf.Request{Boxes: []pdf.Box{boxOne}})
+				want = append(want, int64(len(data)))
+			}
+			ends, err := pdf.Revisions(t.Context(), bytes.NewReader(data), from, int64(len(data)), pdf.Limits{})
+			require.NoError(t, err)
+			require.Len(t, ends, len(want))
+			for i, end := range ends {
+				require.InDelta(t, want[i], end, 2, "but for the end of the line")
+				require.Equal(t, pdf.Change{Signatures: true}, compare(t, data[:end], int(from)))
+			}
 		})
 	}
 }

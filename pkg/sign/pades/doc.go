@@ -9,7 +9,7 @@
 // validation data, then for B-LTA one with a document time-stamp over all of it.
 //
 // Checking judges certificates at the time that is proven, by what the file holds. It fetches
-// nothing, and does not judge what a later signature that is trusted covers: who signs last
-// answers for the whole. Time-stamps and validation data answer for nothing, and may come
-// later; everything else behind the last signature is reported.
+// nothing. It compares the revisions of the file: after a signature there may be validation
+// data and time-stamps; under a later signature also signatures, filled-in fields, and
+// what the certification allows. Everything else is reported.
 package pades

@@ -49,9 +49,10 @@ type Report struct {
 	Certification int `json:"certification,omitempty"`
 	// WholeFile tells whether the signature covers every byte of the file but itself.
 	WholeFile bool `json:"wholeFile"`
-	// LaterChanges tells whether something was appended that neither this nor any later
-	// signature covers. Validation data and document time-stamps alone are no change, nor
-	// is what covers itself by a signature that is trusted as much as this one.
+	// LaterChanges tells whether something was changed after the signature that it does not
+	// allow: anything that no later signature covers, which is trusted as much, but validation
+	// data and document time-stamps; and before such a signature anything but further
+	// signatures, values of fields, and annotations that the certification or that signer vouches for.
 	LaterChanges bool `json:"laterChanges"`
 	// Intact tells whether the signed bytes are unchanged and the signature belongs to the certificate.
 	Intact bool `json:"intact"`
@@ -106,7 +107,7 @@ func verify(ctx context.Context, in io.ReaderAt, size int64, roots *x509.CertPoo
 	v := &verifier{
 		ctx: ctx, in: in, size: size, limits: limits, roots: roots, now: now,
 		digests: newRangeDigests(ctx, in, size), evidence: newEvidence(ctx, dataOf(security)), signatures: signatures,
-		reports: make([]Report, len(signatures)), chains: make([]signerChains, len(signatures)), changes: map[int64]bool{},
+		reports: make([]Report, len(signatures)), chains: make([]signerChains, len(signatures)), changes: map[[2]int64]pdf.Change{}, revisions: map[[2]int64][]int64{},
 	}
 	return v.reports, v.run()
 }
@@ -123,7 +124,8 @@ type verifier struct {
 	signatures []pdf.Signature
 	reports    []Report
 	chains     []signerChains
-	changes    map[int64]bool // whether what comes behind an offset changes the document
+	changes    map[[2]int64]pdf.Change // between two ends of revisions
+	revisions  map[[2]int64][]int64    // the ends of the updates between
 }
 
 // signerChains are the trusted paths that a signature hangs on, and when each must have been good.
@@ -380,52 +382,110 @@ func (v *verifier) longTerm(archive int) error {
 	return v.ctx.Err()
 }
 
-// markLaterChanges finds what the last signature leaves open. A time-stamp says nothing
-// about what it covers, so it closes nothing; but it and validation data may come later.
+// The sentences for what came after a signature.
+const (
+	changedAfterLast = "The file was changed after the last signature; later changes are not signed."
+	changedAfterThis = "The document was changed after this signature, before another one, in a way that this one does not allow."
+)
+
+// markLaterChanges finds what the last signature leaves open, and what came between
+// signatures. A time-stamp says nothing about what it covers, so it closes nothing.
 func (v *verifier) markLaterChanges() error {
-	closed := func(trusted, stamps bool) (end int64) {
-		for _, r := range v.reports {
-			if r.Intact && (r.Trusted || !trusted) && (stamps || !r.DocTimestamp) {
-				end = max(end, r.end)
-			}
-		}
-		return end
-	}
 	onlyStamps := !slices.ContainsFunc(v.reports, func(r Report) bool { return !r.DocTimestamp })
 	for i := range v.reports {
 		r := &v.reports[i]
 		if !r.Intact {
 			continue
 		}
-		open, err := v.open(closed(r.Trusted, onlyStamps))
-		if err != nil {
-			return err
+		var last int64 // the end of the last signature that is trusted as much
+		for _, other := range v.reports {
+			if other.closes(r) && (onlyStamps || !other.DocTimestamp) {
+				last = max(last, other.end)
+			}
 		}
-		if !open {
+		problem := ""
+		if open, err := v.open(last); err != nil {
+			return err
+		} else if open {
+			problem = changedAfterLast
+		} else if changed, err := v.between(r, last); err != nil {
+			return err
+		} else if changed {
+			problem = changedAfterThis
+		}
+		if problem == "" {
 			continue
 		}
 		r.LaterChanges = true
 		if r.Problem == "" {
-			r.Problem = "The file was changed after the last signature; later changes are not signed."
+			r.Problem = problem
 		}
 	}
 	return nil
 }
 
+// closes tells whether a signature answers for what another leaves open: it must be worth as much.
+func (r Report) closes(other *Report) bool { return r.Intact && (r.Trusted || !other.Trusted) }
+
 // open tells whether what comes behind an offset changes the document.
 func (v *verifier) open(end int64) (bool, error) {
-	if end == v.size {
+	switch end {
+	case v.size:
 		return false, nil
-	}
-	if end == 0 {
+	case 0:
 		return true, nil
 	}
-	if known, ok := v.changes[end]; ok {
-		return known, nil
+	change, err := v.compare(end, v.size)
+	return !change.None(), err
+}
+
+// between tells whether the updates between the end of a signature and that of the last one
+// changed more than they may: fields may be signed and added. Values may be filled in, as the
+// certification allows; annotations may be added where it says so, and by whoever signs the
+// update that they are in, which is how a signature shows on several pages.
+func (v *verifier) between(r *Report, last int64) (bool, error) {
+	if last <= r.end {
+		return false, nil // a time-stamp behind the last signature
 	}
-	harmless, err := pdf.OnlyValidation(v.ctx, v.in, end, v.size, v.limits)
-	v.changes[end] = err != nil || !harmless // what can not be read is a change
-	return v.changes[end], v.ctx.Err()
+	key := [2]int64{r.end, last}
+	ends, ok := v.revisions[key]
+	if !ok {
+		var err error
+		if ends, err = pdf.Revisions(v.ctx, v.in, r.end, last, v.limits); err != nil {
+			return true, v.ctx.Err()
+		}
+		v.revisions[key] = ends
+	}
+	from := r.end
+	for _, to := range ends {
+		change, err := v.compare(from, to)
+		if err != nil {
+			return true, err
+		}
+		signed := slices.ContainsFunc(v.reports, func(other Report) bool {
+			return other.end == to && !other.DocTimestamp && other.closes(r)
+		})
+		const annotations = 3
+		if change.Other || change.Annotations && change.Permission != annotations && !signed {
+			return true, nil
+		}
+		from = to
+	}
+	return false, nil
+}
+
+// compare tells what changed between two ends. What can not be read is a change.
+func (v *verifier) compare(from, to int64) (pdf.Change, error) {
+	key := [2]int64{from, to}
+	known, ok := v.changes[key]
+	if !ok {
+		var err error
+		if known, err = pdf.Compare(v.ctx, v.in, from, to, v.limits); err != nil {
+			known.Other = true
+		}
+		v.changes[key] = known
+	}
+	return known, v.ctx.Err()
 }
 
 // problemOf says what an error of the check means to a reader.

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -189,4 +191,32 @@ func FuzzVerify(f *testing.F) {
 			}
 		}
 	})
+}
+
+// An edit does not become right because somebody signs the result.
+func TestEditsBetweenSignatures(t *testing.T) {
+	t.Parallel()
+	first, _ := sign(t, pdftest.Sample(1, "Contract"), ecdsaSigner("Anna"), pades.Params{Boxes: []pdf.Box{{Page: 1, LLX: 20, LLY: 90, URX: 90, URY: 130}}})
+	honest, _ := sign(t, first, ecdsaSigner("Bruno"), pades.Params{Boxes: []pdf.Box{
+		{Page: 1, LLX: 20, LLY: 20, URX: 90, URY: 60}, {Page: 1, LLX: 120, LLY: 20, URX: 190, URY: 60}, // shows twice
+	}})
+	for _, r := range requireValid(t, honest, 2) {
+		require.Empty(t, r.Problem)
+	}
+
+	last := func(pattern string) string {
+		found := regexp.MustCompile(pattern).FindAllSubmatch(first, -1)
+		require.NotEmpty(t, found, pattern)
+		return string(found[len(found)-1][1])
+	}
+	page, root, previous := last(`(?s)\n3 0 obj\n(<<.*?>>)\nendobj`), last(`/Root (\d+ 0 R)`), last(`startxref\n(\d+)`)
+	turned := fmt.Appendf(bytes.Clone(first), "3 0 obj\n%s/Rotate 180>>\nendobj\n", strings.TrimSuffix(page, ">>"))
+	turned = fmt.Appendf(turned, "xref\n3 1\n%010d 00000 n\r\ntrailer\n<</Size 99/Root %s/Prev %s>>\nstartxref\n%d\n%%%%EOF\n", len(first), root, previous, len(turned))
+	turned, _ = sign(t, turned, ecdsaSigner("Bruno"), pades.Params{})
+	reports := verify(t, turned)
+	require.Len(t, reports, 2)
+	require.True(t, reports[0].Intact)
+	require.False(t, reports[0].Valid())
+	require.Contains(t, reports[0].Problem, "before another one")
+	require.True(t, reports[1].Valid(), "Bruno signed what he saw")
 }
