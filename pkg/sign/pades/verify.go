@@ -447,29 +447,43 @@ func (v *verifier) between(r *Report, last int64) (bool, error) {
 	if last <= r.end {
 		return false, nil // a time-stamp behind the last signature
 	}
-	key := [2]int64{r.end, last}
+	from := r.end
+	for _, other := range v.reports { // in the order in which they were made
+		if !other.Intact || other.end <= from || other.end > last {
+			continue
+		}
+		changed, err := v.update(from, other.end, !other.DocTimestamp && other.closes(r))
+		if changed || err != nil {
+			return true, err
+		}
+		from = other.end
+	}
+	return false, nil
+}
+
+// update tells whether what was added from the end of one signature to that of the next changed
+// more than it may. The last of its updates is the signer's own, if signed says so.
+func (v *verifier) update(from, to int64, signed bool) (bool, error) {
+	key := [2]int64{from, to}
 	ends, ok := v.revisions[key]
 	if !ok {
 		var err error
-		if ends, err = pdf.Revisions(v.ctx, v.in, r.end, last, v.limits); err != nil {
+		if ends, err = pdf.Revisions(v.ctx, v.in, from, to, v.limits); err != nil {
 			return true, v.ctx.Err()
 		}
 		v.revisions[key] = ends
 	}
-	from := r.end
-	for _, to := range ends {
-		change, err := v.compare(from, to)
+	for _, end := range ends {
+		change, err := v.compare(from, end)
 		if err != nil {
 			return true, err
 		}
-		signed := slices.ContainsFunc(v.reports, func(other Report) bool {
-			return other.end == to && !other.DocTimestamp && other.closes(r)
-		})
 		const annotations = 3
-		if change.Other || change.Annotations && change.Permission != annotations && !signed {
+		own := signed && end == to
+		if change.Other || change.Annotations && change.Permission != annotations && !own {
 			return true, nil
 		}
-		from = to
+		from = end
 	}
 	return false, nil
 }
