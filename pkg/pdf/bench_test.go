@@ -46,7 +46,7 @@ func BenchmarkPrepare(b *testing.B) {
 		"100000 objects": {func() []byte { return pdftest.ManyObjects(100_000) }, pdf.Request{}},
 	} {
 		b.Run(name, func(b *testing.B) {
-			c.req.Reserve = 10_000
+			c.req.Reserve = 3_000 // a B-B signature with two certificates
 			data := c.data()
 			r := bytes.NewReader(data)
 			b.ReportAllocs()

@@ -44,6 +44,7 @@ type file struct {
 	entries   int64  // cross-reference entries read so far, over all sections
 
 	mem    *memory
+	made   shelves
 	end    []byte // the last bytes of the file
 	chunk  []byte // of which windows are cut
 	words  []byte // for long cross-reference tables
@@ -87,6 +88,7 @@ func open(ctx context.Context, r io.ReaderAt, size int64, limits Limits) (*file,
 		mem:     mem,
 	}
 	f.chunk, f.scan.values, f.scan.entries = mem.chunk[:], mem.values[:0], mem.entries[:0]
+	f.made = shelves{shelf[dict]{mem.heldDicts[:]}, shelf[entry]{mem.heldEntries[:]}, shelf[value]{mem.heldValues[:]}}
 	if err := f.readHeader(); err != nil {
 		return nil, err
 	}
@@ -114,6 +116,31 @@ type memory struct {
 	values  [32]value
 	entries [32]entry
 	kept    io.Reader // decompresses
+
+	heldDicts   [64]dict
+	heldEntries [192]entry
+	heldValues  [64]value
+}
+
+// shelf hands out parts of an array, so that the first small things need no memory of their own.
+type shelf[T any] struct{ rest []T }
+
+// keep returns a copy of items that stays.
+func (s *shelf[T]) keep(items ...T) []T {
+	if len(items) > len(s.rest) {
+		return append([]T(nil), items...)
+	}
+	n := copy(s.rest, items)
+	kept := s.rest[:n:n]
+	s.rest = s.rest[n:]
+	return kept
+}
+
+// shelves are those for what a parser makes.
+type shelves struct {
+	dicts   shelf[dict]
+	entries shelf[entry]
+	values  shelf[value]
 }
 
 var memories sync.Pool
@@ -122,6 +149,9 @@ var memories sync.Pool
 func (f *file) release() {
 	clear(f.mem.values[:])
 	clear(f.mem.entries[:])
+	clear(f.mem.heldDicts[:len(f.mem.heldDicts)-len(f.made.dicts.rest)])
+	clear(f.mem.heldEntries[:len(f.mem.heldEntries)-len(f.made.entries.rest)])
+	clear(f.mem.heldValues[:len(f.mem.heldValues)-len(f.made.values.rest)])
 	memories.Put(f.mem)
 	*f = file{}
 }
@@ -228,7 +258,7 @@ func (f *file) readEnd() error {
 func (f *file) parser(buf []byte, final bool) *parser {
 	f.scan = parser{
 		buf: buf, final: final, budget: &f.budget, depth: f.limits.Depth,
-		values: f.scan.values[:0], entries: f.scan.entries[:0], encrypted: f.crypt != nil,
+		values: f.scan.values[:0], entries: f.scan.entries[:0], encrypted: f.crypt != nil, shelves: &f.made,
 	}
 	return &f.scan
 }
@@ -254,11 +284,8 @@ const (
 )
 
 // objectAt reads the indirect object that begins at off.
-func (f *file) objectAt(off int64) (obj object, err error) {
-	err = f.parseAt(off, func() string { return "the object at byte " + strconv.FormatInt(off, 10) }, func(p *parser) error {
-		obj, err = p.indirect()
-		return err
-	})
+func (f *file) objectAt(off int64) (object, error) {
+	obj, err := f.parseAt(off, "", (*parser).indirect)
 	if err != nil {
 		return object{}, err
 	}
@@ -271,39 +298,38 @@ func (f *file) objectAt(off int64) (obj object, err error) {
 }
 
 // valueAt reads the value that begins at off.
-func (f *file) valueAt(off int64, what string) (v value, err error) {
-	err = f.parseAt(off, func() string { return what }, func(p *parser) error {
-		v, err = p.value(0)
-		return err
-	})
-	return v, err
+func (f *file) valueAt(off int64, what string) (value, error) {
+	obj, err := f.parseAt(off, what, (*parser).direct)
+	return obj.value, err
 }
 
 // parseAt lets parse read at off, in windows that grow until they suffice.
-func (f *file) parseAt(off int64, what func() string, parse func(*parser) error) error {
+func (f *file) parseAt(off int64, what string, parse func(*parser) (object, error)) (object, error) {
 	budget := f.budget
 	for n := firstWindow; ; n = min(max(2*n, secondWindow), maxObject) {
 		buf, err := f.longWindow(off, n)
 		if err != nil {
-			return err
+			return object{}, err
 		}
 		f.budget = budget
-		err = parse(f.parser(buf, off+int64(len(buf)) == f.size))
-		if errors.Is(err, errShort) && n < maxObject {
+		obj, err := parse(f.parser(buf, off+int64(len(buf)) == f.size))
+		switch {
+		case err == nil:
+		case errors.Is(err, errShort) && n < maxObject:
 			continue
-		}
-		if err != nil {
-			return f.parseError(what(), err)
+		case what == "":
+			return object{}, f.parseError("the object at byte "+strconv.FormatInt(off, 10), err)
+		default:
+			return object{}, f.parseError(what, err)
 		}
 		// Its values keep what they were read from: that is not to be much longer than they are.
 		switch {
 		case n == secondWindow && f.kept(off) == nil:
-			f.budget = budget
-			return parse(f.parser(bytes.Clone(buf[:min(f.scan.pos+2, len(buf))]), true))
+			obj.move(append([]byte(nil), buf[:f.scan.pos]...))
 		case n > secondWindow:
 			f.long = nil
 		}
-		return nil
+		return obj, nil
 	}
 }
 
@@ -338,6 +364,12 @@ func (f *file) keep(n int) error {
 		return tooComplex("it expands to more than it may")
 	}
 	return nil
+}
+
+// direct reads a value that is no object of its own.
+func (p *parser) direct() (object, error) {
+	v, err := p.value(0)
+	return object{value: v, stream: -1}, err
 }
 
 // indirect reads "n g obj", the value, and looks whether a stream follows.

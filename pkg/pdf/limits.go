@@ -12,7 +12,8 @@ type Limits struct {
 	// take two thirds of a second.
 	Objects int
 	// Values is the largest number of numbers, names, strings and so on in all
-	// objects together, 2,000,000 by default: each takes about 100 bytes of memory.
+	// objects together, 2,000,000 by default. Each takes about 60 bytes of memory, and one
+	// object may have 1,000,000 of them.
 	Values int
 	// Decoded is the largest size of all decompressed object streams together,
 	// 64 MB by default. Small files are held to less, see the reader.

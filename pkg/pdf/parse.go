@@ -3,7 +3,6 @@ package pdf
 import (
 	"bytes"
 	"errors"
-	"slices"
 	"strconv"
 )
 
@@ -32,6 +31,7 @@ type parser struct {
 	owner  ref  // the object whose key encrypts the strings; zero when they are plain
 
 	encrypted bool // the strings of indirect objects are
+	shelves   *shelves
 
 	// Values and entries of what is not finished yet, so that each array and each
 	// dictionary is allocated once, in its size.
@@ -258,14 +258,14 @@ func (p *parser) array(depth int) (value, error) {
 		}
 		if p.buf[p.pos] == ']' {
 			p.pos++
-			d := &dict{items: p.values[first:len(p.values):len(p.values)]}
-			if len(d.items) < longArray {
-				d.items = slices.Clone(d.items)
+			items := p.values[first:len(p.values):len(p.values)]
+			if len(items) < longArray {
+				items = p.shelves.values.keep(items...)
 				p.values = p.values[:first]
 			} else {
 				p.values = p.values[:first:first]
 			}
-			return value{kind: kindArray, dict: d}, nil
+			return value{kind: kindArray, dict: &p.shelves.dicts.keep(dict{items: items})[0]}, nil
 		}
 		item, err := p.value(depth + 1)
 		if err != nil {
@@ -291,9 +291,9 @@ func (p *parser) dictionary(depth int) (value, error) {
 				return value{}, errSyntax
 			}
 			p.pos += 2
-			d := &dict{entries: slices.Clone(p.entries[first:])}
+			entries := p.shelves.entries.keep(p.entries[first:]...)
 			p.entries = p.entries[:first]
-			return value{kind: kindDict, dict: d}, nil
+			return value{kind: kindDict, dict: &p.shelves.dicts.keep(dict{entries: entries})[0]}, nil
 		}
 		key, err := p.value(depth + 1)
 		if err != nil {
@@ -309,6 +309,6 @@ func (p *parser) dictionary(depth int) (value, error) {
 		if val.kind == kindKeyword {
 			return value{}, errSyntax
 		}
-		p.entries = append(p.entries, entry{key: key.raw, val: val})
+		p.entries = append(p.entries, entry{key: key.raw, at: key.at, val: val})
 	}
 }

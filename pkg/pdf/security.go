@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -365,9 +366,18 @@ func (t *tail) packed(r ref, data []byte) error {
 	return nil
 }
 
+// deflaters are writers to be used again: one takes most of a megabyte.
+var deflaters sync.Pool
+
 func deflate(data []byte) ([]byte, error) {
 	var out bytes.Buffer
-	z := zlib.NewWriter(&out)
+	z, ok := deflaters.Get().(*zlib.Writer)
+	if ok {
+		z.Reset(&out)
+	} else {
+		z = zlib.NewWriter(&out)
+	}
+	defer deflaters.Put(z)
 	if _, err := z.Write(data); err != nil {
 		return nil, fmt.Errorf("compress: %w", err)
 	}

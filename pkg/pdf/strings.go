@@ -65,7 +65,7 @@ func (t *tail) body(r ref, plain []byte) []byte {
 		return plain
 	}
 	budget := t.file.limits.Values
-	p := parser{buf: plain, final: true, budget: &budget, depth: 2 * t.file.limits.Depth}
+	p := parser{buf: plain, final: true, budget: &budget, depth: 2 * t.file.limits.Depth, shelves: &shelves{}}
 	v, err := p.value(0)
 	if err != nil {
 		t.err = t.file.parseError("an object of the update", err)

@@ -36,6 +36,22 @@ type value struct {
 	kind kind
 }
 
+// move makes the value one of another buffer that holds the same.
+func (v *value) move(buf []byte) {
+	v.raw = buf[v.at : int(v.at)+len(v.raw) : int(v.at)+len(v.raw)]
+	if v.dict == nil {
+		return
+	}
+	for i := range v.dict.items {
+		v.dict.items[i].move(buf)
+	}
+	for i := range v.dict.entries {
+		e := &v.dict.entries[i]
+		e.key = buf[e.at : int(e.at)+len(e.key) : int(e.at)+len(e.key)]
+		e.val.move(buf)
+	}
+}
+
 // list returns the items of an array.
 func (v value) list() []value {
 	if v.kind != kindArray {
@@ -47,6 +63,7 @@ func (v value) list() []value {
 // entry is one key of a dictionary with its value.
 type entry struct {
 	key []byte // as it stands in the file, with the slash
+	at  int32  // offset of key in the parsed buffer
 	val value
 }
 
