@@ -104,7 +104,7 @@ func requireCAdES(t *testing.T, signed, file string, c combination) {
 	judged := true
 	for _, k := range c.signers {
 		want = append(want, "Anna "+k.name)
-		judged = judged && knows("OpenSSL", "Anna "+k.name, false)
+		judged = judged && k.algorithm != "ED25519" // the gap of OpenSSL, which judges all signers at once
 	}
 	for _, s := range found.Signers {
 		got = append(got, commonName(s.Subject))
@@ -120,7 +120,7 @@ func requireCAdES(t *testing.T, signed, file string, c combination) {
 		requireOpenSSLAccepts(t, &found.Store)
 	}
 
-	if judged { // OpenSSL judges all signers at once
+	if judged {
 		out := filepath.Join(t.TempDir(), "content")
 		args := []string{"cms", "-verify", "-cades", "-binary", "-inform", "DER", "-purpose", "any", "-in", signed, "-CAfile", a.root(), "-out", out}
 		if c.detached {

@@ -26,7 +26,7 @@ func TestJudges(t *testing.T) {
 				good := j.judge(t, file, a.root())
 				require.Len(t, good.signatures, 1, good.said)
 				require.Equal(t, signer, good.signatures[0].signer, good.said)
-				if knows(j.name, signer, false) {
+				if knows(j.name, good.signatures[0]) {
 					require.True(t, good.good(), good.said)
 				}
 				bad := j.judge(t, changed, a.root())

@@ -119,8 +119,7 @@ func requirePrefix(t *testing.T, before, after string) {
 // requireVerdict requires that a judge accepts every signature that it can judge.
 func requireVerdict(t *testing.T, j judge, v verdict, in input, c combination) {
 	t.Helper()
-	blank := len(in.blank) > len(c.signers)
-	if !knows(j.name, "", blank) {
+	if !knows(j.name, opinion{why: v.said}) {
 		return // it knows nothing about such files
 	}
 	var want, got []string
@@ -132,19 +131,18 @@ func requireVerdict(t *testing.T, j judge, v verdict, in input, c combination) {
 	}
 	for _, o := range v.signatures {
 		got = append(got, o.signer)
-		if knows(j.name, o.signer, blank) {
-			require.Truef(t, o.good, "%s on the signature of %s: %s", j.name, o.signer, o.why)
-		}
+		require.Truef(t, o.good || !knows(j.name, o), "%s on the signature of %s: %s", j.name, o.signer, o.why)
 	}
 	require.ElementsMatchf(t, want, got, "%s:\n%s", j.name, v.said)
 	if j.stamps {
 		require.Equalf(t, c.level == "B-LTA", len(v.stamps) > 0, "%s on document time-stamps:\n%s", j.name, v.said)
 		for _, o := range v.stamps {
-			require.Truef(t, o.good, "%s on a document time-stamp: %s", j.name, o.why)
+			require.Truef(t, o.good || !knows(j.name, o), "%s on a document time-stamp: %s", j.name, o.why)
 		}
 	}
 	// Validation data come after the signature that they are for; a document time-stamp closes over them.
-	if !j.stamps && c.level == "B-LTA" || c.level == "B-LT" || !knows(j.name, want[len(want)-1], blank) {
+	last := v.signatures[len(v.signatures)-1]
+	if !j.stamps && c.level == "B-LTA" || c.level == "B-LT" || !knows(j.name, last) {
 		return
 	}
 	require.Truef(t, v.whole, "%s: the last signature does not cover the whole file\n%s", j.name, v.said)

@@ -11,9 +11,7 @@ import (
 // that asks for them. It must refuse them by name; once it does not, the test fails until
 // the line here is gone.
 var unbuilt = map[string]bool{
-	"--pss":         true,
-	"--level B-LT":  true,
-	"--level B-LTA": true,
+	"edits between signatures": true,
 }
 
 // lacks returns the first unbuilt feature that a combination needs, or "".
