@@ -42,7 +42,12 @@ func (e *edit) addField(name string, box Box, entries []byte, appearance func(wi
 		if err != nil {
 			return err
 		}
-		look, page = []byte("/Rect[0 0 0 0]"), first.ref
+		// PDF/A wants an appearance even where nothing shows (ISO 19005-1, 6.9).
+		nothing, err := e.frame(0, 0, 0)
+		if err != nil {
+			return err
+		}
+		look, page = fmt.Appendf(nil, "/Rect[0 0 0 0]/AP<</N %s>>", nothing.bytes()), first.ref
 	} else {
 		var err error
 		if look, page, err = e.look(box, appearance); err != nil {
