@@ -10,10 +10,12 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ocsp"
 
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/pdf/pdftest"
@@ -366,26 +368,55 @@ func TestWhatMayComeLater(t *testing.T) {
 	}
 }
 
-func TestOpenSSLOnWhatIsStored(t *testing.T) {
+// responses answers each certificate by itself, as OCSP does, in the name of the issuer.
+func responses(t testing.TB) revocation.Source {
+	t.Helper()
+	a := testAuthority()
+	return revocation.Local(func(_ context.Context, chain []*x509.Certificate) ([]*x509.Certificate, [][]byte, [][]byte, error) {
+		der, err := ocsp.CreateResponse(a.root, a.root, ocsp.Response{
+			Status: ocsp.Good, SerialNumber: chain[0].SerialNumber, ThisUpdate: now.Add(-time.Minute), NextUpdate: now.AddDate(0, 0, 7),
+		}, a.key)
+		return nil, [][]byte{der}, nil, err
+	})
+}
+
+func TestJudgesOnWhatIsStored(t *testing.T) {
 	t.Parallel()
-	data, _ := sign(t, pdftest.Sample(1, "Text"), ecdsaSigner("Anna"), long(t, pades.LevelBLTA))
+	s := rsaSigner("Anna")
+	p := long(t, pades.LevelBLTA)
+	list := testAuthority().crl(t, now)
+	p.Revocation = revocation.Local(func(ctx context.Context, chain []*x509.Certificate) ([]*x509.Certificate, [][]byte, [][]byte, error) {
+		d, err := responses(t).Collect(ctx, chain, now)
+		return d.Certificates, d.OCSPs, [][]byte{list}, err
+	})
+	data, _ := sign(t, pdftest.Sample(1, "Text"), s, p)
 	signatures, err := pdf.Signatures(t.Context(), bytes.NewReader(data), int64(len(data)), pdf.Limits{})
 	require.NoError(t, err)
 	require.Len(t, signatures, 2)
-	root := writeRoot(t)
-
-	// The store proves the path of the signer, and has an entry for his signature.
 	security, err := pdf.ReadSecurity(t.Context(), bytes.NewReader(data), int64(len(data)), pdf.Limits{})
 	require.NoError(t, err)
 	require.Contains(t, security.VRI, signatures[0].Key())
 	require.NotZero(t, security.VRI[signatures[0].Key()].Time)
 	require.Len(t, security.Certificates, 3, "signer, time-stamp authority, root")
-	for _, list := range security.CRLs {
-		run(t, "openssl", "crl", "-inform", "DER", "-in", write(t, "list.crl", list), "-CAfile", root, "-noout")
-	}
+	require.Len(t, security.OCSPs, 2)
+	require.Len(t, security.CRLs, 1)
+
+	root := writeRoot(t)
 	crl := filepath.Join(t.TempDir(), "list.pem")
-	run(t, "openssl", "crl", "-inform", "DER", "-in", write(t, "list.crl", security.CRLs[0]), "-out", crl)
+	run(t, "openssl", "crl", "-inform", "DER", "-in", write(t, "list.crl", security.CRLs[0]), "-CAfile", root, "-out", crl)
+	good := 0
 	for _, c := range security.Certificates {
-		run(t, "openssl", "verify", "-CAfile", root, "-crl_check", "-CRLfile", crl, writeCertificate(t, c))
+		certificate := writeCertificate(t, c)
+		run(t, "openssl", "verify", "-CAfile", root, "-crl_check", "-CRLfile", crl, certificate)
+		for _, response := range security.OCSPs {
+			out, _ := attempt(t, "openssl", "ocsp", "-respin", write(t, "response.der", response), "-issuer", root, "-cert", certificate, "-CAfile", root, "-no_nonce")
+			good += strings.Count(out, certificate+": good")
+		}
 	}
+	require.Equal(t, 2, good, "an answer for the signer and one for the time-stamp authority")
+
+	// With the root among its anchors poppler trusts the signer too.
+	out := run(t, "pdfsig", "-nssdir", nssDatabase(t, s), write(t, "signed.pdf", data))
+	require.Contains(t, out, "Signature is Valid")
+	require.Contains(t, out, "Certificate is Trusted")
 }
