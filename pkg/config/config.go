@@ -44,6 +44,8 @@ type Config struct {
 	TSARate    int           `env:"SIGNBUS_TSA_RATE" desc:"Requests a second that the built-in time-stamping authority answers at /pki/tsa, in each process; 0 for no limit." since:"0.1"`
 
 	CertificateLife time.Duration `env:"SIGNBUS_CERTIFICATE_LIFE" desc:"How long a person's certificate of the built-in authority is valid; at least 1h. It is replaced when a third is left." since:"0.1"`
+	SealKey         string        `env:"SIGNBUS_SEAL_KEY" desc:"Key and certificates for the seals of every customer: a PKCS #12 or PEM file, or a pkcs11: address in builds for tokens. Default: a certificate of the built-in authority for each customer." since:"0.1"`
+	SealPassphrase  string        `env:"SIGNBUS_SEAL_PASSPHRASE_FILE" desc:"File that holds the passphrase or PIN of SIGNBUS_SEAL_KEY." since:"0.1"`
 	RevocationAllow []string      `env:"SIGNBUS_REVOCATION_ALLOW" desc:"Private address ranges where OCSP responders and CRLs of outside certificates may be, such as 10.1.0.0/16. Default: none." since:"0.1"`
 
 	MaxBody         int64           `env:"SIGNBUS_MAX_BODY" desc:"Largest HTTP body in bytes." since:"0.1"`

@@ -67,6 +67,8 @@ var refusals = []struct {
 	{pdf.ErrNoPages, contract.CodeBadDocFormat, "the document has no pages"},
 	{pdf.ErrBroken, contract.CodeBadDocFormat, "the structure of the document is damaged; save it as a new PDF and send that"},
 	{pki.ErrSubject, contract.CodeIllegalArgument, "the name of the actor is not fit for a certificate; correct it in the directory"},
+	{cms.ErrExpired, contract.CodeError, "the certificate to sign with has ended; ask the operator of the bus for another"},
+	{cms.ErrNotYetValid, contract.CodeError, "the certificate to sign with is not valid yet; ask the operator of the bus"},
 	{pki.ErrExpired, contract.CodeError, "the certificate authority has expired; ask the operator of the bus"},
 	{errNoConsent, contract.CodeAccessDenied, "the actor has not confirmed that he agrees"},
 	{errNoTimestamp, contract.CodeNotSupported, "there is no time-stamp authority, which every level but B-B needs; use B-B"},

@@ -1,6 +1,7 @@
 package signaturebook
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/x509"
@@ -20,6 +21,7 @@ import (
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/pki"
 	"signbus.dev/pkg/service"
+	"signbus.dev/pkg/sign/keys"
 	"signbus.dev/pkg/sign/revocation"
 	"signbus.dev/pkg/sign/tsp"
 	"signbus.dev/pkg/store"
@@ -34,6 +36,10 @@ func Wire(ctx context.Context, p *service.Platform) (service.Unit, error) {
 		return service.Unit{}, err
 	}
 	authority, err := OpenAuthority(ctx, p.DB, p.Config, p.Secret)
+	if err != nil {
+		return service.Unit{}, fmt.Errorf("signature book: %w", err)
+	}
+	signers, err := withSealKey(ctx, authority, p.Config)
 	if err != nil {
 		return service.Unit{}, fmt.Errorf("signature book: %w", err)
 	}
@@ -54,7 +60,7 @@ func Wire(ctx context.Context, p *service.Platform) (service.Unit, error) {
 		return service.Unit{}, fmt.Errorf("signature book: %w", err)
 	}
 	s, err := New(Options{
-		DB: p.DB, Conn: p.Conn, JS: p.JS, Publisher: p.Publisher, Blobs: p.Blobs, Keys: authority, Register: authority, Mailer: mailer,
+		DB: p.DB, Conn: p.Conn, JS: p.JS, Publisher: p.Publisher, Blobs: p.Blobs, Keys: signers, Register: authority, Mailer: mailer,
 		Log: p.Log, Secret: p.Secret, PublicURL: p.Config.PublicURL, Timestamp: stamp, Revocation: answers,
 		Limits: pdf.Limits{Pages: p.Config.MaxPages}, Registerer: p.Registry, Metrics: p.Metrics,
 	})
@@ -72,6 +78,41 @@ func Wire(ctx context.Context, p *service.Platform) (service.Unit, error) {
 // is in the database and whose passphrase is the secret.
 func OpenAuthority(ctx context.Context, db *store.DB, cfg config.Config, secret []byte) (*pki.Authority, error) {
 	return pki.Open(ctx, NewKeeper(db), pki.Options{Passphrase: secret, PublicURL: cfg.PublicURL, UserLife: cfg.CertificateLife})
+}
+
+// sealKey takes the place of the seals that the built-in authority certifies.
+type sealKey struct {
+	Keys
+
+	identity *pki.Identity
+}
+
+// Seal implements [Keys].
+func (k sealKey) Seal(context.Context, pki.Organisation) (*pki.Identity, error) {
+	return k.identity, nil
+}
+
+// withSealKey returns the authority's keys, with the operator's own for seals when one is
+// configured. That key stays open as long as the process lives.
+func withSealKey(ctx context.Context, authority Keys, cfg config.Config) (Keys, error) {
+	if cfg.SealKey == "" {
+		return authority, nil
+	}
+	var options keys.Options
+	if cfg.SealPassphrase != "" {
+		options.Passphrase = func(context.Context) ([]byte, error) {
+			text, err := os.ReadFile(cfg.SealPassphrase)
+			if err != nil {
+				return nil, fmt.Errorf("SIGNBUS_SEAL_PASSPHRASE_FILE: %w", err)
+			}
+			return bytes.TrimRight(text, "\r\n"), nil
+		}
+	}
+	key, err := keys.Open(ctx, cfg.SealKey, options)
+	if err != nil {
+		return nil, fmt.Errorf("SIGNBUS_SEAL_KEY: %w", err)
+	}
+	return sealKey{Keys: authority, identity: &pki.Identity{Signer: key.Signer, Chain: key.Chain}}, nil
 }
 
 // revocationSource asks the built-in authority in process, and those of other certificates
