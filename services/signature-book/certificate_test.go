@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"signbus.dev/pkg/bus"
+	"signbus.dev/pkg/bus/bustest"
 	"signbus.dev/pkg/contract"
 	"signbus.dev/pkg/contract/handover"
 	"signbus.dev/pkg/pki"
@@ -35,6 +36,9 @@ func TestOperatorListsAndRevokes(t *testing.T) {
 			require.False(t, found.More)
 			return found.Certificates
 		}
+		bustest.Eventually(t, func() bool {
+			return ask(handover.CallCertificates, handover.CertificateQuery{}, nil) == nil
+		}, "the service answers")
 		all := list(handover.CertificateQuery{})
 		require.Len(t, all, 3)
 		require.Contains(t, all[0].Subject, "Time-Stamp", "what ends last comes first")
