@@ -174,6 +174,22 @@ func TestTimestampCommand(t *testing.T) {
 	}
 }
 
+// TestFallBack: of several authorities the next is asked when one fails.
+func TestFallBack(t *testing.T) {
+	t.Parallel()
+	c := newCircle(t)
+	d := c.newDesk(t)
+	got := d.must(t, "sign", "@in.pdf", "-o", "@out.pdf", "--key", "@bruno.pem", "--level", "B-LTA", "--trust", "@ca.pem",
+		"--tsa", "http://127.0.0.1:1/", "--tsa", c.url+"/nonsense", "--tsa", c.url+"/tsa")
+	require.Equal(t, "B-LTA", got.Level)
+	require.Equal(t, "B-LTA", d.levelOf(t, "out.pdf"))
+	none := d.run(t, "sign", "@in.pdf", "-o", "@none.pdf", "--key", "@bruno.pem", "--trust", "@ca.pem", "--tsa", "http://127.0.0.1:1/", "--tsa", c.url+"/nonsense")
+	require.Equal(t, 1, none.code)
+	require.Contains(t, none.errs, "TSA_UNAVAILABLE")
+	require.Contains(t, none.errs, "127.0.0.1:1")
+	require.NoFileExists(t, d.path("none.pdf"))
+}
+
 // TestAuthoritiesThatFail: the level asked for is reached or nothing is written.
 func TestAuthoritiesThatFail(t *testing.T) {
 	t.Parallel()

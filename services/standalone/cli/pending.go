@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -34,7 +35,7 @@ type kept struct {
 const keptVersion = 1
 
 // errPending means that the file of a pending signature is none, or is used in a wrong way.
-var errPending = errors.New("not a pending signature of this version")
+var errPending = errors.New("not a pending signature of this version and kind")
 
 // toSign is what is printed for the holder of the key.
 type toSign struct {
@@ -54,6 +55,8 @@ func (s *signing) usageOfPending() error {
 		return errors.New("--prepare begins a signature and --resume ends it; give one of them")
 	case s.key != "":
 		return errors.New("--prepare and --resume are for a key that is elsewhere; leave --key out")
+	case s.preview != "":
+		return errors.New("--preview is not for two phases; draw it by itself")
 	case s.prepare != "" && s.cert == "":
 		return errors.New("name the certificate of the key and its chain with --cert")
 	case s.prepare != "" && s.out != "":
@@ -76,7 +79,9 @@ func (s *signing) certificates() ([]*x509.Certificate, error) {
 }
 
 // keep writes a pending signature and prints what is to be signed.
-func (s *signing) keep(format string, pending *cms.Pending, state []byte, leaf *x509.Certificate) error {
+func (s *signing) keep(format string, pending interface {
+	ToSign() ([]byte, crypto.SignerOpts)
+}, state []byte, leaf *x509.Certificate) error {
 	out, err := create(s.prepare, s.force, s.info)
 	if err != nil {
 		return err
@@ -112,12 +117,12 @@ func (a *app) tellPending(path string, t toSign) error {
 }
 
 // keptFile reads a pending signature and the value that the key gave.
-func (s *signing) keptFile() (k kept, value []byte, err error) {
+func (s *signing) keptFile(format string) (k kept, value []byte, err error) {
 	data, err := readBounded(s.resume)
 	if err != nil {
 		return k, nil, err
 	}
-	if json.Unmarshal(data, &k) != nil || k.Version != keptVersion {
+	if json.Unmarshal(data, &k) != nil || k.Version != keptVersion || k.Format != format {
 		return k, nil, fmt.Errorf("%s: %w", s.resume, errPending)
 	}
 	if s.level != "" && s.at != k.Level {

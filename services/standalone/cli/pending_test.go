@@ -1,14 +1,18 @@
 package cli_test
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ed25519"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"signbus.dev/pkg/pdf/pdftest"
 )
 
 // away is a key that is elsewhere: the command gets its certificate, OpenSSL its private part.
@@ -100,5 +104,53 @@ func TestTwoPhasesRefuse(t *testing.T) {
 		require.Equal(t, c.exit, got.code, c.args)
 		require.Contains(t, got.errs, c.says, c.args)
 		require.Equal(t, before, d.left(t), c.args)
+	}
+}
+
+func TestTwoPhasesForPDF(t *testing.T) {
+	t.Parallel()
+	c := newCircle(t)
+	for _, r := range []struct {
+		key    crypto.Signer
+		scheme string
+		level  string
+		args   []string
+	}{
+		{p256(), "ECDSA", "B-B", []string{"--rect", "1,60,60,260,120", "--reason", "Agreed"}},
+		{rsa2048(), "RSASSA-PSS", "B-LTA", []string{"--pss"}},
+		{ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), "Ed25519", "B-T", nil},
+	} {
+		d := newAway(t, r.key, r.scheme)
+		d.write(t, "chain.pem", certificatePEM(c.certify("Anna Example", r.key.Public(), false), authority().root))
+		original := pdftest.Sample(1, "A contract")
+		d.write(t, "in.pdf", original)
+		d.begin(t, append([]string{"@in.pdf", "--level", r.level}, r.args...)...)
+		finish := []string{"sign", "@in.pdf", "-o", "@out.pdf", "--resume", "@pending", "--signature", "@value"}
+		if r.level != "B-B" {
+			require.Equal(t, 2, d.run(t, slices.Clone(finish)...).code, "the authority is named in the second phase")
+			finish = append(finish, "--tsa", c.url+"/tsa", "--trust", "@ca.pem")
+		}
+		require.Equal(t, r.level, d.must(t, finish...).Level)
+		require.Equal(t, r.level, d.levelOf(t, "out.pdf"))
+		require.True(t, bytes.HasPrefix(d.read(t, "out.pdf"), original))
+		if r.scheme != "Ed25519" { // poppler does not know it
+			require.Contains(t, judge(t, "pdfsig", d.path("out.pdf")), "Signature is Valid.")
+		}
+
+		before := d.left(t)
+		d.write(t, "in.pdf", pdftest.Sample(2, "Another contract"))
+		for _, wrong := range [][]string{
+			{"sign", "@in.pdf", "-o", "@x.pdf", "--resume", "@pending", "--signature", "@value", "--trust", "@ca.pem"},
+			{"sign", "@in.pdf", "-o", "@x.pdf", "--resume", "@value", "--signature", "@value"},
+			{"sign", "@in.pdf", "-o", "@x.p7m", "--format", "cades", "--resume", "@pending", "--signature", "@value", "--tsa", c.url + "/tsa"},
+		} {
+			if r.level != "B-B" {
+				wrong = append(wrong, "--tsa", c.url+"/tsa")
+			}
+			got := d.run(t, wrong...)
+			require.Equal(t, 1, got.code, wrong)
+			require.Contains(t, got.errs, "signbus: PENDING: ", wrong)
+		}
+		require.Equal(t, before, d.left(t))
 	}
 }

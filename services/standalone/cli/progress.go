@@ -12,7 +12,6 @@ import (
 type progress struct {
 	io.ReaderAt
 	to   io.Writer // nil says nothing
-	what string
 	size int64
 	told int64 // per cent
 }
@@ -21,8 +20,8 @@ type progress struct {
 const longFile = 64 << 20
 
 // progress watches the reading of a file.
-func (a *app) progress(in io.ReaderAt, size int64, what string) *progress {
-	p := &progress{ReaderAt: in, what: what, size: size}
+func (a *app) progress(in io.ReaderAt, size int64) *progress {
+	p := &progress{ReaderAt: in, size: size}
 	if file, ok := a.errs.(*os.File); ok && !a.json && size >= longFile && term.IsTerminal(int(file.Fd())) {
 		p.to = file
 	}
@@ -35,7 +34,7 @@ func (p *progress) ReadAt(data []byte, off int64) (int, error) {
 	// Only the pass over all bytes goes in order; the look at the end comes first and is not counted.
 	if share := (off + int64(n)) * 100 / max(p.size, 1); p.to != nil && share == p.told+1 {
 		p.told = share
-		_, _ = fmt.Fprintf(p.to, "\r%s %d MB of %d MB", p.what, (off+int64(n))>>20, p.size>>20)
+		_, _ = fmt.Fprintf(p.to, "\rRead %d MB of %d MB", (off+int64(n))>>20, p.size>>20)
 	}
 	return n, err
 }

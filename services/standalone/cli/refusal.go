@@ -48,6 +48,7 @@ var refusals = []struct {
 	{pades.ErrTimestamp, "TSA_UNAVAILABLE", ""},
 	{cms.ErrTimestamp, "TSA_REPLY", "name another authority with --tsa"},
 	{errPending, "PENDING", ""},
+	{pades.ErrPending, "PENDING", "finish it on the very file on which it was begun"},
 	{cms.ErrSignature, "SIGNATURE_VALUE", "the value must be made over the printed digest, with the key of the certificate"},
 	{cades.ErrContent, "CONTENT", "name the signed file with --content"},
 	{cms.ErrDigestMismatch, "CONTENT_CHANGED", "sign the file as it was signed before"},

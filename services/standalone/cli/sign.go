@@ -110,22 +110,6 @@ func (f *signFlags) register(a *app, c *cobra.Command) {
 	flags.StringVar(&f.signature, "signature", "", "with --resume: file with the signature value")
 }
 
-// unsupported refuses by name what this build of the engine does not do.
-func (s *signing) unsupported(pdf bool) error {
-	for _, flag := range []struct {
-		given bool
-		name  string
-	}{
-		{(s.prepare != "" || s.resume != "") && pdf, "--prepare for PDF files"},
-		{len(s.tsa) > 1, "more than one --tsa"},
-	} {
-		if flag.given {
-			return refuse("NOT_SUPPORTED", fmt.Errorf("%s is not built yet; leave it out", flag.name))
-		}
-	}
-	return nil
-}
-
 // box reads PAGE,LLX,LLY,URX,URY.
 func box(text string) (pdf.Box, error) {
 	parts := strings.Split(text, ",")

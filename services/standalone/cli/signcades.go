@@ -21,14 +21,14 @@ func (s *signing) file(ctx context.Context) error {
 		err   error
 	)
 	if s.resume != "" {
-		if k, value, err = s.keptFile(); err != nil {
+		if k, value, err = s.keptFile("cades"); err != nil {
 			return err
 		}
 	}
 	if err := s.usageOfFile(); err != nil {
 		return usage(err)
 	}
-	reading := s.app.progress(s.in, s.size, "Reading")
+	reading := s.app.progress(s.in, s.size)
 	defer reading.end()
 	message, closeContent, err := s.message(cades.Source{ReaderAt: reading, Size: s.size})
 	if err != nil {

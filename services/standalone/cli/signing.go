@@ -81,11 +81,7 @@ func (s *signing) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	isPDF = s.format == "pades" || s.format == "" && isPDF
-	if err := s.unsupported(isPDF); err != nil {
-		return err
-	}
-	if isPDF {
+	if s.format == "pades" || s.format == "" && isPDF {
 		return s.pdf(ctx)
 	}
 	return s.file(ctx)
@@ -145,21 +141,34 @@ func (f *signFlags) wanted() (string, error) {
 	return "", fmt.Errorf("--level is B-B, B-T, B-LT or B-LTA, not %q", f.level)
 }
 
-// authority is the one of --tsa; nil when the level needs none.
-func (s *signing) authority() (*tsp.Client, error) {
+// timestamper gives RFC 3161 tokens over signature values and over SHA-256 digests.
+type timestamper interface {
+	Timestamp(ctx context.Context, signatureValue []byte) ([]byte, error)
+	TimestampDigest(ctx context.Context, digest []byte) ([]byte, error)
+}
+
+// authority is that of --tsa; nil when the level needs none.
+func (s *signing) authority() (timestamper, error) {
 	if s.at == levels[0] {
 		return nil, nil //nolint:nilnil // none is needed
 	}
-	return timestamper(s.tsa, s.trust)
+	return authorities(s.tsa, s.trust)
 }
 
-// timestamper asks the authorities at the addresses, for which trusted certificates vouch.
-func timestamper(addresses, trust []string) (*tsp.Client, error) {
+// authorities asks the addresses in their order; trusted certificates vouch for them.
+func authorities(addresses, trust []string) (timestamper, error) {
 	roots, err := trusted(trust)
 	if err != nil {
 		return nil, err
 	}
-	return tsp.NewClient(tsp.ClientOptions{URL: addresses[0], Roots: roots})
+	var all []tsp.ClientOptions
+	for _, address := range addresses {
+		all = append(all, tsp.ClientOptions{URL: address, Roots: roots})
+	}
+	if len(all) == 1 { // whose own error says most
+		return tsp.NewClient(all[0])
+	}
+	return tsp.NewPool(tsp.PoolOptions{Authorities: all})
 }
 
 // revocations asks the authorities that the certificates name; nil when the level needs none.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +12,6 @@ import (
 
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/pdf/stamp"
-	"signbus.dev/pkg/sign/keys"
 	"signbus.dev/pkg/sign/pades"
 )
 
@@ -20,16 +20,26 @@ func (s *signing) pdf(ctx context.Context) error {
 	if s.detached {
 		return usage(errors.New("--detached is for CAdES; add --format cades"))
 	}
+	if s.resume != "" {
+		return s.finishPDF(ctx)
+	}
 	params, err := s.params()
 	if err != nil {
 		return usage(err)
+	}
+	if s.prepare != "" {
+		return s.beginPDF(ctx, params)
 	}
 	key, err := s.open(ctx, s.app)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = key.Close() }()
-	if err := s.complete(&params, key); err != nil {
+	params.Signer = key.Signer
+	if err := s.describe(&params, key.Chain); err != nil {
+		return err
+	}
+	if err := s.ask(&params); err != nil {
 		return err
 	}
 	var preview *output
@@ -40,7 +50,7 @@ func (s *signing) pdf(ctx context.Context) error {
 		defer preview.discard()
 	}
 	if s.out != "" {
-		if err := s.writePDF(ctx, params); err != nil {
+		if err := s.writePDF(ctx, func(src pades.Source) (*pades.Addition, error) { return pades.Sign(ctx, src, params) }); err != nil {
 			return err
 		}
 	}
@@ -50,14 +60,53 @@ func (s *signing) pdf(ctx context.Context) error {
 	return nil
 }
 
+// beginPDF is the first phase for PDF files.
+func (s *signing) beginPDF(ctx context.Context, params pades.Params) error {
+	chain, err := s.certificates()
+	if err != nil {
+		return err
+	}
+	if err := s.describe(&params, chain); err != nil {
+		return err
+	}
+	reading := s.app.progress(s.in, s.size)
+	pending, err := pades.Begin(ctx, pades.Source{ReaderAt: reading, Size: s.size}, params)
+	reading.end()
+	if err != nil {
+		return err
+	}
+	state, err := pending.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	return s.keep("pades", pending, state, chain[0])
+}
+
+// finishPDF is the second phase for PDF files.
+func (s *signing) finishPDF(ctx context.Context) error {
+	k, value, err := s.keptFile("pades")
+	if err != nil {
+		return err
+	}
+	pending, err := pades.UnmarshalPending(k.Signature)
+	if err != nil {
+		return err
+	}
+	var params pades.Params
+	if err := s.ask(&params); err != nil {
+		return err
+	}
+	return s.writePDF(ctx, func(src pades.Source) (*pades.Addition, error) { return pades.Finish(ctx, src, pending, value, params) })
+}
+
 // writePDF signs, and writes the original with its signature.
-func (s *signing) writePDF(ctx context.Context, params pades.Params) error {
+func (s *signing) writePDF(ctx context.Context, sign func(src pades.Source) (*pades.Addition, error)) error {
 	if err := free(s.out, s.force, s.info); err != nil {
 		return err
 	}
-	reading := s.app.progress(s.in, s.size, "Reading")
+	reading := s.app.progress(s.in, s.size)
 	defer reading.end()
-	addition, err := pades.Sign(ctx, pades.Source{ReaderAt: reading, Size: s.size}, params)
+	addition, err := sign(pades.Source{ReaderAt: reading, Size: s.size})
 	if err != nil {
 		return err
 	}
@@ -104,11 +153,11 @@ func (f *signFlags) params() (pades.Params, error) {
 	return p, nil
 }
 
-// complete adds what comes from the key and from outside.
-func (s *signing) complete(p *pades.Params, key *keys.Key) error {
-	p.Signer, p.Chain, p.PSS, p.Level = key.Signer, key.Chain, s.pss, pades.Level(s.at)
+// describe adds the certificates, and what is shown of them where the flags say nothing.
+func (s *signing) describe(p *pades.Params, chain []*x509.Certificate) error {
+	p.Chain, p.PSS, p.Level = chain, s.pss, pades.Level(s.at)
 	if p.Name == "" {
-		p.Name = holder(key.Chain[0], s.seal)
+		p.Name = holder(chain[0], s.seal)
 	}
 	if s.image != "" {
 		var err error
@@ -119,14 +168,19 @@ func (s *signing) complete(p *pades.Params, key *keys.Key) error {
 	if look := p.Appearance; len(look.Lines) == 0 && look.Autograph == nil && len(look.Image) == 0 && look.QR == "" {
 		p.Appearance.Lines = []string{p.Name}
 	}
-	client, err := s.authority()
+	return nil
+}
+
+// ask adds the authorities that the level needs.
+func (s *signing) ask(p *pades.Params) error {
+	authority, err := s.authority()
 	if err != nil {
 		return err
 	}
-	if client != nil {
-		p.Timestamp, p.TimestampDigest = client.Timestamp, client.TimestampDigest
+	if authority != nil {
+		p.Timestamp, p.TimestampDigest = authority.Timestamp, authority.TimestampDigest
 	}
-	p.Revocation, err = s.revocations(key.Chain)
+	p.Revocation, err = s.revocations(p.Chain)
 	return err
 }
 

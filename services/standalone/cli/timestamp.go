@@ -67,7 +67,7 @@ func (a *app) stampFile(ctx context.Context, path string, f *timestampFlags) err
 	if err := free(f.out, f.force, info); err != nil {
 		return err
 	}
-	client, err := timestamper(f.tsa, f.trust)
+	client, err := authorities(f.tsa, f.trust)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (a *app) stampFile(ctx context.Context, path string, f *timestampFlags) err
 	if p.Revocation, err = collector(nil, f.trust); err != nil {
 		return err
 	}
-	reading := a.progress(in, info.Size(), "Reading")
+	reading := a.progress(in, info.Size())
 	defer reading.end()
 	addition, err := pades.Timestamp(ctx, pades.Source{ReaderAt: reading, Size: info.Size()}, p)
 	if err != nil {
