@@ -15,6 +15,7 @@ func TestBus(t *testing.T) {
 				{"REST", testREST},
 				{"courses", testCourses},
 				{"files of any type", testP7M},
+				{"verification page", testVerifyPage},
 				{"refusals", testRefusals},
 				{"webhooks", testWebhooks},
 				{"certificates", testPKI},

@@ -14,6 +14,7 @@ package signaturebook
 
 import (
 	"context"
+	"crypto/x509"
 	"embed"
 	"errors"
 	"fmt"
@@ -57,6 +58,8 @@ type Keys interface {
 	User(ctx context.Context, user pki.User) (*pki.Identity, error)
 	// Seal returns those of a customer's seals.
 	Seal(ctx context.Context, organisation pki.Organisation) (*pki.Identity, error)
+	// Roots are the certificates that they lead to.
+	Roots() *x509.CertPool
 }
 
 // Options are what the service works with. All are required except where a default is
@@ -133,7 +136,7 @@ func New(o Options) (*Service, error) {
 	s.outbox = bus.NewOutbox(o.DB, subjects.SignatureBook, o.Publisher, o.Log)
 	s.post = newPost(o, s.secrets, s.metrics)
 	s.pages, err = pages.New(pages.Options{
-		Sessions: &ceremony{s}, FormKey: s.secrets.forms, Logger: o.Log, Now: o.Now, ClientIP: o.ClientIP,
+		Sessions: &ceremony{s}, Verifier: s.verify, FormKey: s.secrets.forms, Logger: o.Log, Now: o.Now, ClientIP: o.ClientIP,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("signature book: %w", err)

@@ -338,7 +338,7 @@ func (one *signer) params(action handover.Action) pades.Params {
 	if action.Type == contract.ActionSign {
 		p.Appearance.Autograph = one.hand
 		if one.job.QR {
-			p.Appearance.QR = one.PublicURL + "/sign/verify"
+			p.Appearance.QR = one.PublicURL + pages.VerifyPath
 		}
 	}
 	return p

@@ -30,6 +30,8 @@ var messageFiles embed.FS
 // Options are what a Handler needs.
 type Options struct {
 	Sessions Sessions
+	// Verifier checks files for the verification page.
+	Verifier Verifier
 	// FormKey is a secret of 32 bytes or more that binds forms to sessions. It is the
 	// same on every replica and over restarts, or open pages go out of date.
 	FormKey []byte
@@ -44,6 +46,8 @@ type Options struct {
 // Handler serves the signing pages under Prefix.
 type Handler struct {
 	sessions   Sessions
+	verifier   Verifier
+	checks     *checks
 	formKey    []byte
 	logger     *slog.Logger
 	now        func() time.Time
@@ -56,13 +60,13 @@ type Handler struct {
 
 // New returns a Handler.
 func New(o Options) (*Handler, error) {
-	if o.Sessions == nil || o.Logger == nil {
-		return nil, errors.New("signing pages: sessions and logger are required")
+	if o.Sessions == nil || o.Verifier == nil || o.Logger == nil {
+		return nil, errors.New("signing pages: sessions, verifier and logger are required")
 	}
 	if len(o.FormKey) < minFormKey {
 		return nil, fmt.Errorf("signing pages: form key has %d bytes, needs %d", len(o.FormKey), minFormKey)
 	}
-	h := &Handler{sessions: o.Sessions, formKey: o.FormKey, logger: o.Logger, now: o.Now, clientIP: o.ClientIP}
+	h := &Handler{sessions: o.Sessions, verifier: o.Verifier, checks: newChecks(), formKey: o.FormKey, logger: o.Logger, now: o.Now, clientIP: o.ClientIP}
 	if h.now == nil {
 		h.now = time.Now
 	}
@@ -91,6 +95,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // route wires every page. The static files are cut off first: no token is "static".
 func (h *Handler) route() http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+VerifyPath, h.showVerify)
+	mux.HandleFunc("POST "+VerifyPath, h.verify)
 	mux.HandleFunc("GET /sign/{token}", h.showReview)
 	mux.HandleFunc("POST /sign/{token}/consent", h.form(h.consent))
 	mux.HandleFunc("GET /sign/{token}/code", h.showCode)
@@ -175,6 +181,8 @@ type page struct {
 	// Errors are shown on top of the page; Notice is a milder word of the same kind.
 	Errors []string
 	Notice string
+	// Public is true for a page that needs no link.
+	Public bool
 	// Refresh makes a browser without JavaScript ask again after so many seconds.
 	Refresh int
 	View    View

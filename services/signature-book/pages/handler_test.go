@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -54,6 +55,15 @@ func (s *sessions) Document(_ context.Context, _ string, n int) (pages.File, err
 	return s.document(n)
 }
 
+// checkedBy tells what a file begins with, as if that were a signer.
+func checkedBy(_ context.Context, file io.ReaderAt, size int64) ([]pages.Checked, error) {
+	head := make([]byte, min(size, 5))
+	if _, err := file.ReadAt(head, 0); err != nil || size == 0 {
+		return nil, pages.ErrNotReadable
+	}
+	return []pages.Checked{{Verdict: pages.Valid, Name: string(head), Time: now, Proven: true, Level: "B-LT"}}, nil
+}
+
 type readSeekCloser struct{ *bytes.Reader }
 
 func (readSeekCloser) Close() error { return nil }
@@ -88,6 +98,7 @@ func showing(v pages.View) *sessions {
 func newHandler(t *testing.T, s pages.Sessions) http.Handler {
 	t.Helper()
 	h, err := pages.New(pages.Options{
+		Verifier: checkedBy,
 		Sessions: s,
 		FormKey:  bytes.Repeat([]byte("k"), 32),
 		Logger:   slog.New(slog.DiscardHandler),
@@ -556,6 +567,6 @@ func TestNewChecksItsOptions(t *testing.T) {
 	t.Parallel()
 	_, err := pages.New(pages.Options{})
 	require.ErrorContains(t, err, "required")
-	_, err = pages.New(pages.Options{Sessions: &sessions{}, Logger: slog.New(slog.DiscardHandler), FormKey: []byte("short")})
+	_, err = pages.New(pages.Options{Sessions: &sessions{}, Verifier: checkedBy, Logger: slog.New(slog.DiscardHandler), FormKey: []byte("short")})
 	require.ErrorContains(t, err, "form key has 5 bytes")
 }
