@@ -73,3 +73,31 @@ func FuzzReadSecurity(f *testing.F) {
 		require.Equal(t, before.Certificates, after.Certificates)
 	})
 }
+
+// FuzzCompare takes the first part of a file for an earlier revision of it.
+func FuzzCompare(f *testing.F) {
+	base := pdftest.Sample(1, "Contract")
+	signed := sign(f, base, pdf.Request{Boxes: []pdf.Box{boxOne}, Fields: []pdf.NewField{{Name: "later"}}})
+	f.Add(signed, len(base))
+	f.Add(sign(f, signed, pdf.Request{Field: "later"}), len(signed))
+	f.Add(sign(f, signed, pdf.Request{DocTimestamp: true}), len(signed))
+	f.Fuzz(func(t *testing.T, data []byte, from int) {
+		size := int64(len(data))
+		start := min(max(int64(from), 0), size)
+		change, err := pdf.Compare(t.Context(), bytes.NewReader(data), start, size, pdf.Limits{})
+		requireSentinel(t, err)
+		if err == nil && start == size {
+			require.True(t, change.Other, "a revision is not an update of itself")
+		}
+		ends, err := pdf.Revisions(t.Context(), bytes.NewReader(data), start, size, pdf.Limits{})
+		requireSentinel(t, err)
+		last := start
+		for i, end := range ends {
+			require.True(t, end > last || i == len(ends)-1, "%v after %d", ends, start)
+			last = end
+		}
+		if err == nil {
+			require.Equal(t, size, last)
+		}
+	})
+}
