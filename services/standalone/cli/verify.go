@@ -100,6 +100,22 @@ type checked struct {
 	valid                   bool
 	time                    time.Time
 	subject, level, problem string
+	stamp                   bool // a document time-stamp: nobody signed
+}
+
+// counted says how many signatures and document time-stamps there are.
+func counted(found []checked) string {
+	stamps := 0
+	for _, c := range found {
+		if c.stamp {
+			stamps++
+		}
+	}
+	out := fmt.Sprintf("%d signature(s)", len(found)-stamps)
+	if stamps > 0 {
+		out += fmt.Sprintf(", %d document time-stamp(s)", stamps)
+	}
+	return out
 }
 
 func (a *app) verifyFile(ctx context.Context, path, content string, roots *x509.CertPool) error {
@@ -124,7 +140,7 @@ func (a *app) verifyFile(ctx context.Context, path, content string, roots *x509.
 	}
 	result := verified{File: path, Valid: len(found) > 0, Signatures: reports}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d signature(s)\n", path, len(found))
+	fmt.Fprintf(&b, "%s: %s\n", path, counted(found))
 	for _, c := range found {
 		result.Valid = result.Valid && c.valid
 		mark := "valid"
@@ -156,7 +172,7 @@ func verifyPDF(ctx context.Context, in *os.File, size int64, roots *x509.CertPoo
 	reports, err := pades.Verify(ctx, in, size, roots, time.Now())
 	found := make([]checked, len(reports))
 	for i, r := range reports {
-		found[i] = checked{valid: r.Valid(), time: r.Time, subject: r.Subject, problem: r.Problem}
+		found[i] = checked{valid: r.Valid(), time: r.Time, subject: r.Subject, problem: r.Problem, stamp: r.DocTimestamp}
 		switch {
 		case r.DocTimestamp:
 			found[i].time, found[i].subject, found[i].level = r.TimestampTime, r.TimestampAuthority, "document time-stamp"
