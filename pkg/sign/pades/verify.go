@@ -12,6 +12,7 @@ import (
 
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/sign/cms"
+	"signbus.dev/pkg/sign/graphometric"
 	"signbus.dev/pkg/sign/revocation"
 )
 
@@ -65,6 +66,10 @@ type Report struct {
 	// Level is the baseline level reached, as far as it is proven: time-stamps count when
 	// the roots vouch for them. Empty for a signature that is not intact.
 	Level Level `json:"level,omitempty"`
+	// GraphometricBytes is the size of Graphometric, the sealed recording of the hand that
+	// signed (see package graphometric); its content is for the holder of the escrow key.
+	GraphometricBytes int    `json:"graphometricBytes,omitempty"`
+	Graphometric      []byte `json:"-"`
 	// Problem says in one sentence what is wrong; empty when nothing is.
 	Problem string `json:"problem,omitempty"`
 
@@ -137,6 +142,11 @@ func (v *verifier) run() error {
 		*r = Report{
 			Field: s.Field, DocTimestamp: s.Type == docTimestamp, Name: s.Name, Reason: s.Reason, Location: s.Location,
 			Time: s.Time, SubFilter: s.SubFilter, Certification: s.Certify,
+		}
+		for _, e := range s.Extra {
+			if e.Key == graphometric.EntryKey {
+				r.Graphometric, r.GraphometricBytes = e.Value, len(e.Value)
+			}
 		}
 		if r.Problem = envelope(s, v.size); r.Problem == "" {
 			r.end = s.ByteRange[2] + s.ByteRange[3]

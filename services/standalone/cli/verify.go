@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -18,16 +19,21 @@ import (
 )
 
 func (a *app) verify() *cobra.Command {
-	var ca, content string
+	var ca, content, recordings string
 	c := &cobra.Command{
 		Use: "verify FILE...", Short: "Check the signatures of PDF, .p7m and .p7s files; exit code 0 when all are valid", GroupID: "sign", Args: args(cobra.MinimumNArgs(1)),
 		Long: `Check every signature of PDF files and of signed messages (.p7m, .p7s): is the document unchanged since, does
 the certificate lead to a trusted authority, what level is reached. Trusted are the certificates in the file of
 --ca; without it the authority that the bus at --url serves at /pki/ca.pem, which also certifies its time-stamps.
-A .p7s is checked against the file of --content, or else the file that has its name without .p7s.`,
+A .p7s is checked against the file of --content, or else the file that has its name without .p7s.
+
+A signature of a PDF may hold how the hand moved, encrypted for the holder of the escrow key. With
+--extract-graphometric each of those, where the signature is intact, becomes a file of its own, named
+FILE.signature-1.p7m, which "openssl cms -decrypt" opens with that key.`,
 		Example: `  signbus verify signed.pdf --ca ca.pem
   signbus verify data.xml.p7m --ca ca.pem
-  signbus verify data.sig.p7s --content data.xml --ca ca.pem`,
+  signbus verify data.sig.p7s --content data.xml --ca ca.pem
+  signbus verify signed.pdf --ca ca.pem --extract-graphometric expert/`,
 		RunE: func(c *cobra.Command, files []string) error {
 			roots, err := a.roots(c.Context(), ca)
 			if err != nil {
@@ -35,7 +41,7 @@ A .p7s is checked against the file of --content, or else the file that has its n
 			}
 			var bad error
 			for _, file := range files {
-				if err := a.verifyFile(c.Context(), file, content, roots); err != nil {
+				if err := a.verifyFile(c.Context(), file, content, recordings, roots); err != nil {
 					bad = err
 				}
 			}
@@ -44,6 +50,7 @@ A .p7s is checked against the file of --content, or else the file that has its n
 	}
 	c.Flags().StringVar(&ca, "ca", "", "PEM file of trusted certificates")
 	c.Flags().StringVar(&content, "content", "", "the signed file of a detached signature")
+	c.Flags().StringVar(&recordings, "extract-graphometric", "", "folder for the sealed graphometric recordings of the signatures")
 	return c
 }
 
@@ -101,6 +108,8 @@ type checked struct {
 	time                    time.Time
 	subject, level, problem string
 	stamp                   bool // a document time-stamp: nobody signed
+	// recording is the sealed graphometric recording of a signature that is intact.
+	recording []byte
 }
 
 // counted says how many signatures and document time-stamps there are.
@@ -118,7 +127,7 @@ func counted(found []checked) string {
 	return out
 }
 
-func (a *app) verifyFile(ctx context.Context, path, content string, roots *x509.CertPool) error {
+func (a *app) verifyFile(ctx context.Context, path, content, recordings string, roots *x509.CertPool) error {
 	f, err := os.Open(path) //nolint:gosec // the user's own file
 	if err != nil {
 		return err
@@ -137,6 +146,11 @@ func (a *app) verifyFile(ctx context.Context, path, content string, roots *x509.
 	reports, found, err := check(ctx, f, info.Size(), roots)
 	if err != nil {
 		return failedError{fmt.Errorf("%s: %w", path, err)}
+	}
+	if recordings != "" {
+		if err := extract(recordings, filepath.Base(path), found); err != nil {
+			return err
+		}
 	}
 	result := verified{File: path, Valid: len(found) > 0, Signatures: reports}
 	var b strings.Builder
@@ -168,6 +182,25 @@ func (a *app) verifyFile(ctx context.Context, path, content string, roots *x509.
 	return nil
 }
 
+// extract writes the sealed recordings of a file into a folder. One that is there already stays.
+func extract(dir, name string, found []checked) error {
+	for i, c := range found {
+		if len(c.recording) == 0 {
+			continue
+		}
+		path := filepath.Join(dir, fmt.Sprintf("%s.signature-%d.p7m", name, i+1))
+		out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // in a folder that the user names
+		if err != nil {
+			return err
+		}
+		_, err = out.Write(c.recording)
+		if err := errors.Join(err, out.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func verifyPDF(ctx context.Context, in *os.File, size int64, roots *x509.CertPool) (any, []checked, error) {
 	reports, err := pades.Verify(ctx, in, size, roots, time.Now())
 	found := make([]checked, len(reports))
@@ -181,6 +214,10 @@ func verifyPDF(ctx context.Context, in *os.File, size int64, roots *x509.CertPoo
 		}
 		if r.Certification > 0 {
 			found[i].level += ", certifies the document"
+		}
+		if r.Intact && r.GraphometricBytes > 0 {
+			found[i].level += ", with a graphometric recording"
+			found[i].recording = r.Graphometric
 		}
 	}
 	return reports, found, err
