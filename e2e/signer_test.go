@@ -20,6 +20,7 @@ type signer struct {
 	extID  string
 	user   string
 	url    string
+	before int // codes that were sent for earlier steps
 	client *http.Client
 }
 
@@ -42,6 +43,7 @@ func (b *bus) visitor(t testing.TB, extID, user string) *signer {
 		return true
 	})
 	require.True(t, strings.HasPrefix(s.url, b.book+"/sign/"), "the signing page is below the public address")
+	s.before = len(s.codes(t))
 	return s
 }
 
@@ -164,14 +166,25 @@ func (s *signer) confirm(t testing.TB) {
 // code waits for the mail with the one-time code.
 func (s *signer) code(t testing.TB) string {
 	t.Helper()
+	var codes []string
+	until(t, waitTime, "the code for "+s.user, func() bool {
+		codes = s.codes(t)
+		return len(codes) > s.before
+	})
+	return codes[len(codes)-1]
+}
+
+// codes are those that were sent to the person for the envelope so far.
+func (s *signer) codes(t testing.TB) (codes []string) {
+	t.Helper()
 	var mails []struct {
 		Code string `json:"code"`
 	}
-	until(t, waitTime, "the code for "+s.user, func() bool {
-		call(t, http.MethodGet, s.b.book+"/dev/mails?kind=code&user="+s.user+"&envelope="+url.QueryEscape(s.extID), nil).decode(t, http.StatusOK, &mails)
-		return len(mails) > 0
-	})
-	return mails[len(mails)-1].Code
+	call(t, http.MethodGet, s.b.book+"/dev/mails?kind=code&user="+s.user+"&envelope="+url.QueryEscape(s.extID), nil).decode(t, http.StatusOK, &mails)
+	for _, m := range mails {
+		codes = append(codes, m.Code)
+	}
+	return codes
 }
 
 // decline declines with a reason.
