@@ -46,6 +46,7 @@ type Config struct {
 	CertificateLife time.Duration `env:"SIGNBUS_CERTIFICATE_LIFE" desc:"How long a person's certificate of the built-in authority is valid; at least 1h. It is replaced when a third is left." since:"0.1"`
 	SealKey         string        `env:"SIGNBUS_SEAL_KEY" desc:"Key and certificates for the seals of every customer: a PKCS #12 or PEM file, or a pkcs11: address in builds for tokens. Default: a certificate of the built-in authority for each customer." since:"0.1"`
 	SealPassphrase  string        `env:"SIGNBUS_SEAL_PASSPHRASE_FILE" desc:"File that holds the passphrase or PIN of SIGNBUS_SEAL_KEY." since:"0.1"`
+	EscrowCert      string        `env:"SIGNBUS_ESCROW_CERT" desc:"PEM file with 1 to 8 certificates; the holder of the key of any of them can open graphometric recordings, nobody else. Without it GRAPHO_FEA envelopes are refused." since:"0.1"`
 	RevocationAllow []string      `env:"SIGNBUS_REVOCATION_ALLOW" desc:"Private address ranges where OCSP responders and CRLs of outside certificates may be, such as 10.1.0.0/16. Default: none." since:"0.1"`
 
 	MaxBody         int64           `env:"SIGNBUS_MAX_BODY" desc:"Largest HTTP body in bytes." since:"0.1"`

@@ -132,6 +132,9 @@ type ActionConf struct {
 	Text string
 	// L1 and L2 choose the other lines: TTL, ORG, CMP, TOC, OPD or NAN.
 	L1, L2 string
+	// GraphFieldName, GraphFieldDesc, GraphSignerRole and GraphSignerName tell in a
+	// graphometric recording which signature it is and whose, without space around them.
+	GraphFieldName, GraphFieldDesc, GraphSignerRole, GraphSignerName string
 }
 
 // ParseTaskConf reads the settings of a task and refuses the ones it does not know.
@@ -218,8 +221,14 @@ func parseActionConf(c ConfString, path string, problems *problemList) ActionCon
 			conf.L1 = checkedLine(value, at, problems)
 		case keyCustomTextL2:
 			conf.L2 = checkedLine(value, at, problems)
-		case keyGraphFieldName, keyGraphFieldDesc, keyGraphSignerRole, keyGraphSignerName:
-			problems.add(notSupported(at, "graphometric signatures are not supported yet"))
+		case keyGraphFieldName:
+			conf.GraphFieldName = strings.TrimSpace(checkedLine(value, at, problems))
+		case keyGraphFieldDesc:
+			conf.GraphFieldDesc = strings.TrimSpace(checkedLine(value, at, problems))
+		case keyGraphSignerRole:
+			conf.GraphSignerRole = strings.TrimSpace(checkedLine(value, at, problems))
+		case keyGraphSignerName:
+			conf.GraphSignerName = strings.TrimSpace(checkedLine(value, at, problems))
 		default:
 			problems.add(illegal(at, "unknown key"))
 		}
@@ -271,7 +280,7 @@ func (a ActionDef) Visibility(trust TrustLevel) Visibility {
 	if trust.Format() != CAdES && !a.Appearance.hidden() {
 		return VisibilityVisible
 	}
-	if a.Type == ActionSign {
+	if a.Type.Signature() {
 		return VisibilityHidden
 	}
 	return VisibilityNone

@@ -13,7 +13,7 @@ const (
 	TrustDigitalP7M TrustLevel = "DIGITAL_P7M"
 	// TrustFEA is one closing signature by the system; not built.
 	TrustFEA TrustLevel = "FEA"
-	// TrustGraphoFEA is a graphometric signature; not built.
+	// TrustGraphoFEA is a PAdES signature that also holds how the hand moved.
 	TrustGraphoFEA TrustLevel = "GRAPHO_FEA"
 )
 
@@ -124,13 +124,16 @@ const (
 	ActionView ActionType = "V"
 	// ActionInitial is I; not built.
 	ActionInitial ActionType = "I"
-	// ActionGraphometric is G; not built.
+	// ActionGraphometric is G: a signature with a recording of the hand.
 	ActionGraphometric ActionType = "G"
 	// ActionPrivateDoc is R, the visibility of a private document; not built.
 	ActionPrivateDoc ActionType = "R"
 	// ActionProtocol is P, known to SOAP only; not built.
 	ActionProtocol ActionType = "P"
 )
+
+// Signature reports whether the action is a signature rather than an approval or a view.
+func (t ActionType) Signature() bool { return t == ActionSign || t == ActionGraphometric }
 
 // The special page numbers of an appearance.
 const (

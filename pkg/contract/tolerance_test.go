@@ -266,7 +266,7 @@ func TestBothSpellingsAreRefused(t *testing.T) {
 }
 
 // The request of chapter 6.6, as it is printed but for its bytes.
-func TestChapter66IsReadAndRefusedForGraphometryOnly(t *testing.T) {
+func TestChapter66IsAccepted(t *testing.T) {
 	t.Parallel()
 	const text = `{
 "insertEnvelopeRequest": {
@@ -292,13 +292,22 @@ func TestChapter66IsReadAndRefusedForGraphometryOnly(t *testing.T) {
 "title": "titolo doc1", "mimeType": "application/pdf", "originalFname": "test-tag.pdf",
 "externalId": "extDocId1579014885584", "bytes": "JVBERi0xLjUNCiW1tbW1DQox"
 }}}}}`
-	_, err := judge([]byte(text))
-	paths := []string{}
-	for _, p := range contract.Problems(err) {
-		require.Equal(t, contract.CodeNotSupported, p.Code, p.Path)
-		paths = append(paths, p.Path)
-	}
-	require.Equal(t, []string{"envelope.trustLevelCode", "envelope.procDef.tasks[0].actionDefs[0].type"}, paths)
+	in, err := judge([]byte(text))
+	require.NoError(t, err)
+	require.Equal(t, contract.ActionGraphometric, in.Envelope.ProcDef.Tasks[0].ActionDefs[0].Type)
+}
+
+// The actions of chapter 6.6: the names may have space around them.
+func TestGraphometricSettings(t *testing.T) {
+	t.Parallel()
+	conf, err := contract.ParseActionConf(contract.ConfString{
+		"graphFieldName": " FEA_FIRMA_F_001", "graphFieldDesc": "Firmatario", "graphSignerRole": "Contraente", "graphSignerName": " ",
+		"customSignatureText": "Firmato da Mario Rossi",
+	})
+	require.NoError(t, err)
+	require.Equal(t, contract.ActionConf{
+		Text: "Firmato da Mario Rossi", GraphFieldName: "FEA_FIRMA_F_001", GraphFieldDesc: "Firmatario", GraphSignerRole: "Contraente",
+	}, conf)
 }
 
 // The services hand an envelope on as plain JSON.

@@ -24,8 +24,8 @@ func unsupportedEnvelope(e Envelope) []*Error {
 	const path = "envelope"
 	var r refusals
 	switch e.TrustLevelCode {
-	case TrustFEA, TrustGraphoFEA:
-		r.when(true, path+".trustLevelCode", "supported trust levels are INTERNAL_PDF, DIGITAL_PDF and DIGITAL_P7M")
+	case TrustFEA:
+		r.when(true, path+".trustLevelCode", "supported trust levels are INTERNAL_PDF, DIGITAL_PDF, DIGITAL_P7M and GRAPHO_FEA")
 	}
 	r.when(e.ExpirationFirstReminder != 0, path+".expirationFirstReminder", "reminders are not supported yet")
 	r.when(e.ExpirationFollowingReminder != 0, path+".expirationFollowingReminder", "reminders are not supported yet")
@@ -66,8 +66,10 @@ func unsupportedTask(r *refusals, t Task, path string) {
 	for i, a := range t.ActionDefs {
 		at := index(path+".actionDefs", i)
 		switch a.Type {
-		case ActionInitial, ActionGraphometric, ActionPrivateDoc, ActionProtocol:
-			r.when(true, at+".type", "supported action types are S, A and V")
+		case ActionInitial, ActionPrivateDoc, ActionProtocol:
+			r.when(true, at+".type", "supported action types are S, A, V and G")
+		case ActionGraphometric:
+			r.when(!a.Mandatory, at+".mandatory", "optional graphometric signatures are not supported yet; it must be true")
 		}
 		if ap := a.Appearance; ap != nil {
 			r.when(ap.TagAppearance != nil, at+".appearance.tagAppearance", "placing by tags is not supported yet")

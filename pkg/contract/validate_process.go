@@ -1,5 +1,7 @@
 package contract
 
+import "strings"
+
 // maxHowMany is the largest howMany of chapter 4.1.
 const maxHowMany = 4
 
@@ -46,8 +48,8 @@ func (e Envelope) validateCertification(number int, path string, problems *probl
 			continue
 		}
 		signatures[a.DocExternalID] = 0
-		if a.Type != ActionSign {
-			problems.add(illegal(at, "needs an action of type S as the first one of the task that changes a document"))
+		if !a.Type.Signature() {
+			problems.add(illegal(at, "needs an action of type S or G as the first one of the task that changes a document"))
 			return
 		}
 	}
@@ -153,6 +155,10 @@ func (a ActionDef) validate(path string, t Task, trust TrustLevel, documents map
 	if (t.Action == TaskAutoSign || t.Action == TaskSeal) && a.Type != ActionSign && a.Type != "" {
 		problems.add(badProcess(path+".type", "must be S in an automatic task"))
 	}
+	if a.Type == ActionGraphometric && trust != TrustGraphoFEA {
+		problems.add(illegal(path+".type", "is G, a graphometric signature; give the envelope the trust level GRAPHO_FEA"))
+		return
+	}
 	if !a.Mandatory && a.Type != ActionGraphometric {
 		problems.add(illegal(path+".mandatory", "must be true"))
 	}
@@ -161,8 +167,26 @@ func (a ActionDef) validate(path string, t Task, trust TrustLevel, documents map
 	if conf.Confirmed && t.Type == TaskAutomatic {
 		problems.add(illegal(path+".confString."+keyActionInTCF, "must be left out in an automatic task, which needs no confirmation"))
 	}
+	a.validateGraphometry(conf, path, problems)
 	if len(problems.list)+problems.more == before {
 		a.validateVisibility(conf, trust, path, problems)
+	}
+}
+
+// validateGraphometry checks that the settings of chapter 6.6 are those of a graphometric
+// signature and mean the field that it signs.
+func (a ActionDef) validateGraphometry(conf ActionConf, path string, problems *problemList) {
+	if a.Type == ActionGraphometric {
+		if ap := a.Appearance; ap != nil && ap.BlankSignatureFieldName != "" && conf.GraphFieldName != "" &&
+			conf.GraphFieldName != strings.TrimSpace(ap.BlankSignatureFieldName) {
+			problems.add(illegal(path+".confString."+keyGraphFieldName, "must be the same as blankSignatureFieldName"))
+		}
+		return
+	}
+	for _, key := range []string{keyGraphFieldName, keyGraphFieldDesc, keyGraphSignerRole, keyGraphSignerName} {
+		if _, given := a.ConfString[key]; given {
+			problems.add(illegal(join(path+".confString", key), "is for actions of type G"))
+		}
 	}
 }
 
@@ -175,6 +199,9 @@ func (a ActionDef) validateVisibility(conf ActionConf, trust TrustLevel, path st
 	switch {
 	case conf.Visibility == VisibilityHidden && approval:
 		problems.add(illegal(at, "must be V or N for an approval or a view; H is for signatures"))
+	case a.Type == ActionGraphometric && a.Visibility(trust) != VisibilityVisible:
+		problems.add(illegal(at, "must be V for a graphometric signature, and its appearance visible: it shows what the hand drew"))
+		return
 	case conf.Visibility == VisibilityNone && a.Type == ActionSign:
 		problems.add(illegal(at, "must be V or H for a signature; N is for approvals and views"))
 	case conf.Visibility == VisibilityVisible && trust.Format() == CAdES:

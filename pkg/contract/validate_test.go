@@ -120,9 +120,37 @@ func TestValidateRefuses(t *testing.T) {
 		"provider":              {task0, set("confString", obj{"provider": "Some Provider"}), illegal, taskPath + ".confString.provider"},
 		"signature level":       {task0, set("confString", obj{"signatureLevel": "XL"}), illegal, taskPath + ".confString.signatureLevel"},
 		"identification":        {task0, set("confString", obj{"requiredIdentification": "x"}), illegal, taskPath + ".confString.requiredIdentification"},
+		"G elsewhere":           {act0, set("type", "G"), illegal, actionPath + ".type"},
+		"graphFieldName":        {act0, set("confString", obj{"graphFieldName": "x"}), illegal, actionPath + ".confString.graphFieldName"},
+		"graphFieldDesc":        {act0, set("confString", obj{"graphFieldDesc": "x"}), illegal, actionPath + ".confString.graphFieldDesc"},
+		"graphSignerRole":       {act0, set("confString", obj{"graphSignerRole": "x"}), illegal, actionPath + ".confString.graphSignerRole"},
+		"graphSignerName":       {act0, set("confString", obj{"graphSignerName": "x"}), illegal, actionPath + ".confString.graphSignerName"},
+		"another graph field": {env, graphometric(func(o obj) {
+			o["appearance"] = obj{"blankSignatureFieldName": "A"}
+			o["confString"] = obj{"graphFieldName": " B"}
+		}), illegal, actionPath + ".confString.graphFieldName"},
+		"hidden graphometry":   {env, graphometric(set("confString", obj{"visibilityStatus": "H"})), illegal, actionPath + ".confString.visibilityStatus"},
+		"no graphometry shows": {env, graphometric(set("appearance", obj{"invisible": true})), illegal, actionPath + ".confString.visibilityStatus"},
+		"long graph text":      {env, graphometric(set("confString", obj{"graphSignerName": strings.Repeat("x", 201)})), illegal, actionPath + ".confString.graphSignerName"},
+		"two lines of graph":   {env, graphometric(set("confString", obj{"graphSignerRole": "a\nb"})), illegal, actionPath + ".confString.graphSignerRole"},
+		"automatic graphometry": {env, func(o obj) {
+			graphometric(set("mandatory", true))(o)
+			task := o["procDef"].(obj)["tasks"].(list)[0].(obj)
+			task["type"], task["action"] = "A", "ASI"
+		}, process, actionPath + ".type"},
 		"twice the same document": {env, func(o obj) { o["documents"] = append(o["documents"].(list), o["documents"].(list)[0]) },
 			contract.CodeMultipleDocsSameExtID, "envelope.documents[1].externalId"},
 	})
+}
+
+// graphometric makes the envelope's action a graphometric signature and changes it.
+func graphometric(change func(obj)) func(obj) {
+	return func(o obj) {
+		o["trustLevelCode"] = "GRAPHO_FEA"
+		a := at0(o["procDef"].(obj)["tasks"].(list)[0].(obj))
+		a["type"] = "G"
+		change(a)
+	}
 }
 
 func at0(task obj) obj { return task["actionDefs"].(list)[0].(obj) }
@@ -133,40 +161,35 @@ func TestValidateRefusesWhatIsNotBuilt(t *testing.T) {
 	const code = contract.CodeNotSupported
 	action := func(typ string) func(obj) { return set("type", typ) }
 	check(t, map[string]refusal{
-		"copy":             {"", set("addUsersInCC", list{obj{"externalId": "anna"}}), code, "addUsersInCC"},
-		"FEA":              {env, set("trustLevelCode", "FEA"), code, "envelope.trustLevelCode"},
-		"GRAPHO_FEA":       {env, set("trustLevelCode", "GRAPHO_FEA"), code, "envelope.trustLevelCode"},
-		"first reminder":   {env, set("expirationFirstReminder", 6), code, "envelope.expirationFirstReminder"},
-		"next reminder":    {env, set("expirationFollowingReminder", 3), code, "envelope.expirationFollowingReminder"},
-		"document class":   {env, set("docClass", obj{"name": "DC01"}), code, "envelope.docClass"},
-		"join":             {env, set("joinDocuments", "a b"), code, "envelope.joinDocuments"},
-		"settings":         {env, set("confString", obj{"a": "b"}), code, "envelope.confString"},
-		"user messages":    {"envelope.commonMessage", set("userMessages", list{obj{"userExtId": "anna", "text": "x"}}), code, "envelope.commonMessage.userMessages"},
-		"other file type":  {doc0, set("mimeType", "application/msword"), code, "envelope.documents[0].mimeType"},
-		"other uri":        {doc0, func(o obj) { delete(o, "bytes"); o["uri"] = "file://contract.pdf" }, code, "envelope.documents[0].uri"},
-		"office":           {doc0, set("ooxmlSignStrategy", "OXP"), code, "envelope.documents[0].ooxmlSignStrategy"},
-		"private document": {doc0, set("privateDoc", true), code, "envelope.documents[0].privateDoc"},
-		"protocols":        {doc0, set("protocols", list{obj{"code": "x", "registry": obj{"code": "y"}}}), code, "envelope.documents[0].protocols"},
-		"policy":           {proc, set("code", "TPL001"), code, "envelope.procDef.code"},
-		"policy revision":  {proc, set("revision", "2"), code, "envelope.procDef.revision"},
-		"new users":        {proc, set("newUsers", list{newUser()}), code, "envelope.procDef.newUsers"},
-		"registration":     {task0, set("action", "PRG"), code, taskPath + ".action"},
-		"token":            {task0, set("certType", "T"), code, taskPath + ".certType"},
-		"mail":             {task0, set("sendMailMessage", obj{"subject": "x"}), code, taskPath + ".sendMailMessage"},
-		"initials":         {act0, action("I"), code, actionPath + ".type"},
-		"graphometric":     {act0, action("G"), code, actionPath + ".type"},
-		"private action":   {act0, action("R"), code, actionPath + ".type"},
-		"protocol action":  {act0, action("P"), code, actionPath + ".type"},
-		"tag":              {act0, set("appearance", obj{"tagAppearance": obj{"startTagPattern": "x"}}), code, actionPath + ".appearance.tagAppearance"},
-		"tag pattern":      {act0, set("appearance", obj{"tagPattern": "x"}), code, actionPath + ".appearance.tagPattern"},
-		"annotation":       {appear, set("annotationContent", "x"), code, actionPath + ".appearance.annotationContent"},
-		"graphFieldName":   {act0, set("confString", obj{"graphFieldName": "x"}), code, actionPath + ".confString.graphFieldName"},
-		"graphFieldDesc":   {act0, set("confString", obj{"graphFieldDesc": "x"}), code, actionPath + ".confString.graphFieldDesc"},
-		"graphSignerRole":  {act0, set("confString", obj{"graphSignerRole": "x"}), code, actionPath + ".confString.graphSignerRole"},
-		"graphSignerName":  {act0, set("confString", obj{"graphSignerName": "x"}), code, actionPath + ".confString.graphSignerName"},
-		"identification":   {task0, set("confString", obj{"requireIdentification": true}), code, taskPath + ".confString.requiredIdentification"},
-		"invitation":       {task0, set("confString", obj{"receiveInvitationMailToSign": true}), code, taskPath + ".confString.receiveInvitationMailToSign"},
-		"completed mail":   {task0, set("confString", obj{"receiveCompletedEnvelopeMail": false}), code, taskPath + ".confString.receiveCompletedEnvelopeMail"},
+		"copy":                 {"", set("addUsersInCC", list{obj{"externalId": "anna"}}), code, "addUsersInCC"},
+		"FEA":                  {env, set("trustLevelCode", "FEA"), code, "envelope.trustLevelCode"},
+		"first reminder":       {env, set("expirationFirstReminder", 6), code, "envelope.expirationFirstReminder"},
+		"next reminder":        {env, set("expirationFollowingReminder", 3), code, "envelope.expirationFollowingReminder"},
+		"document class":       {env, set("docClass", obj{"name": "DC01"}), code, "envelope.docClass"},
+		"join":                 {env, set("joinDocuments", "a b"), code, "envelope.joinDocuments"},
+		"settings":             {env, set("confString", obj{"a": "b"}), code, "envelope.confString"},
+		"user messages":        {"envelope.commonMessage", set("userMessages", list{obj{"userExtId": "anna", "text": "x"}}), code, "envelope.commonMessage.userMessages"},
+		"other file type":      {doc0, set("mimeType", "application/msword"), code, "envelope.documents[0].mimeType"},
+		"other uri":            {doc0, func(o obj) { delete(o, "bytes"); o["uri"] = "file://contract.pdf" }, code, "envelope.documents[0].uri"},
+		"office":               {doc0, set("ooxmlSignStrategy", "OXP"), code, "envelope.documents[0].ooxmlSignStrategy"},
+		"private document":     {doc0, set("privateDoc", true), code, "envelope.documents[0].privateDoc"},
+		"protocols":            {doc0, set("protocols", list{obj{"code": "x", "registry": obj{"code": "y"}}}), code, "envelope.documents[0].protocols"},
+		"policy":               {proc, set("code", "TPL001"), code, "envelope.procDef.code"},
+		"policy revision":      {proc, set("revision", "2"), code, "envelope.procDef.revision"},
+		"new users":            {proc, set("newUsers", list{newUser()}), code, "envelope.procDef.newUsers"},
+		"registration":         {task0, set("action", "PRG"), code, taskPath + ".action"},
+		"token":                {task0, set("certType", "T"), code, taskPath + ".certType"},
+		"mail":                 {task0, set("sendMailMessage", obj{"subject": "x"}), code, taskPath + ".sendMailMessage"},
+		"initials":             {act0, action("I"), code, actionPath + ".type"},
+		"optional graphometry": {env, graphometric(set("mandatory", false)), code, actionPath + ".mandatory"},
+		"private action":       {act0, action("R"), code, actionPath + ".type"},
+		"protocol action":      {act0, action("P"), code, actionPath + ".type"},
+		"tag":                  {act0, set("appearance", obj{"tagAppearance": obj{"startTagPattern": "x"}}), code, actionPath + ".appearance.tagAppearance"},
+		"tag pattern":          {act0, set("appearance", obj{"tagPattern": "x"}), code, actionPath + ".appearance.tagPattern"},
+		"annotation":           {appear, set("annotationContent", "x"), code, actionPath + ".appearance.annotationContent"},
+		"identification":       {task0, set("confString", obj{"requireIdentification": true}), code, taskPath + ".confString.requiredIdentification"},
+		"invitation":           {task0, set("confString", obj{"receiveInvitationMailToSign": true}), code, taskPath + ".confString.receiveInvitationMailToSign"},
+		"completed mail":       {task0, set("confString", obj{"receiveCompletedEnvelopeMail": false}), code, taskPath + ".confString.receiveCompletedEnvelopeMail"},
 	})
 	t.Run("policy of chapter 6.5", func(t *testing.T) {
 		t.Parallel()

@@ -23,6 +23,9 @@ type Capabilities struct {
 	Levels map[contract.Format][]string
 	// TrustLevels are those of the envelopes that it can work on.
 	TrustLevels []contract.TrustLevel
+	// Unready are further trust levels that it could work on, each with what the operator
+	// has to configure first.
+	Unready map[contract.TrustLevel]string
 	// ActionTypes is what people can do with it.
 	ActionTypes []contract.ActionType
 	// CertTypes are the certificates that people can sign with.
@@ -38,21 +41,28 @@ type Capabilities struct {
 // SignatureBookName is the name of the provider of the bus itself.
 const SignatureBookName = "signature-book"
 
-// SignatureBook returns what the provider of the bus itself can do.
-func SignatureBook() Capabilities {
-	return Capabilities{
+// SignatureBook returns what the provider of the bus itself can do; escrow says whether it
+// has certificates to encrypt graphometric recordings for.
+func SignatureBook(escrow bool) Capabilities {
+	c := Capabilities{
 		Name: SignatureBookName,
 		Levels: map[contract.Format][]string{
 			contract.PAdES: contract.Levels(),
 			contract.CAdES: {contract.LevelBB, contract.LevelBT, contract.LevelBLT},
 		},
 		TrustLevels:   []contract.TrustLevel{contract.TrustInternalPDF, contract.TrustDigitalPDF, contract.TrustDigitalP7M},
-		ActionTypes:   []contract.ActionType{contract.ActionSign, contract.ActionApprove, contract.ActionView},
+		ActionTypes:   []contract.ActionType{contract.ActionSign, contract.ActionApprove, contract.ActionView, contract.ActionGraphometric},
 		CertTypes:     []contract.CertType{contract.CertInternal, contract.CertRemote},
 		Automatic:     true,
 		Seal:          true,
 		PerAssignment: true,
 	}
+	if escrow {
+		c.TrustLevels = append(c.TrustLevels, contract.TrustGraphoFEA)
+	} else {
+		c.Unready = map[contract.TrustLevel]string{contract.TrustGraphoFEA: "an escrow certificate for graphometric signatures; the operator names it in SIGNBUS_ESCROW_CERT"}
+	}
+	return c
 }
 
 // DefaultLevel is the signature level of a task where neither the task nor its customer
@@ -65,6 +75,8 @@ const DefaultLevel = contract.LevelBLT
 func (c Capabilities) Check(path string, trust contract.TrustLevel, level string, task contract.Task) error {
 	format := trust.Format()
 	switch {
+	case c.Unready[trust] != "":
+		return c.cannot("envelope.trustLevelCode", "lacks %s", c.Unready[trust])
 	case !slices.Contains(c.TrustLevels, trust):
 		return c.cannot("envelope.trustLevelCode", "works on envelopes of trust level %s", list(c.TrustLevels))
 	case len(c.Levels[format]) == 0:

@@ -24,7 +24,7 @@ func task(change func(*contract.Task)) contract.Task {
 
 func TestCheckAdmitsWhatIsDeclared(t *testing.T) {
 	t.Parallel()
-	book := provider.SignatureBook()
+	book := provider.SignatureBook(false)
 	for _, trust := range []contract.TrustLevel{contract.TrustInternalPDF, contract.TrustDigitalPDF} {
 		for _, level := range contract.Levels() {
 			require.NoError(t, book.Check(path, trust, level, task(nil)))
@@ -36,11 +36,17 @@ func TestCheckAdmitsWhatIsDeclared(t *testing.T) {
 	require.NoError(t, book.Check(path, contract.TrustInternalPDF, contract.LevelBT, seal))
 }
 
+func TestGraphometricSignaturesTakeAnEscrowCertificate(t *testing.T) {
+	t.Parallel()
+	graphometric := task(func(t *contract.Task) { t.ActionDefs[0].Type = contract.ActionGraphometric })
+	require.NoError(t, provider.SignatureBook(true).Check(path, contract.TrustGraphoFEA, contract.LevelBLT, graphometric))
+}
+
 func TestCheckSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	nothingAlone := provider.SignatureBook()
+	nothingAlone := provider.SignatureBook(false)
 	nothingAlone.Automatic, nothingAlone.Seal = false, false
-	cades := provider.SignatureBook()
+	cades := provider.SignatureBook(false)
 	cades.Levels = map[contract.Format][]string{contract.CAdES: contract.Levels()}
 	for name, c := range map[string]struct {
 		provider provider.Capabilities
@@ -50,15 +56,19 @@ func TestCheckSaysWhatIsMissing(t *testing.T) {
 		want     string
 	}{
 		"trust level": {
-			provider.SignatureBook(), contract.TrustFEA, contract.LevelBT, task(nil),
+			provider.SignatureBook(false), contract.TrustFEA, contract.LevelBT, task(nil),
 			"envelope.trustLevelCode: the provider signature-book works on envelopes of trust level INTERNAL_PDF, DIGITAL_PDF or DIGITAL_P7M",
+		},
+		"escrow": {
+			provider.SignatureBook(false), contract.TrustGraphoFEA, contract.LevelBT, task(nil),
+			"envelope.trustLevelCode: the provider signature-book lacks an escrow certificate for graphometric signatures; the operator names it in SIGNBUS_ESCROW_CERT",
 		},
 		"format": {
 			cades, contract.TrustInternalPDF, contract.LevelBT, task(nil),
 			"envelope.trustLevelCode: the provider signature-book makes signatures of format CAdES",
 		},
 		"level": {
-			provider.SignatureBook(), contract.TrustDigitalP7M, contract.LevelBLTA, task(nil),
+			provider.SignatureBook(false), contract.TrustDigitalP7M, contract.LevelBLTA, task(nil),
 			path + ".confString.signatureLevel: the provider signature-book makes CAdES signatures of level B-B, B-T or B-LT",
 		},
 		"automatic": {
@@ -70,12 +80,12 @@ func TestCheckSaysWhatIsMissing(t *testing.T) {
 			path + ".action: the provider signature-book does not seal; give the task another provider",
 		},
 		"certificate": {
-			provider.SignatureBook(), contract.TrustInternalPDF, contract.LevelBT, task(func(t *contract.Task) { t.CertType = contract.CertToken }),
+			provider.SignatureBook(false), contract.TrustInternalPDF, contract.LevelBT, task(func(t *contract.Task) { t.CertType = contract.CertToken }),
 			path + ".certType: the provider signature-book works with certificates of type I or R",
 		},
 		"action": {
-			provider.SignatureBook(), contract.TrustInternalPDF, contract.LevelBT, task(func(t *contract.Task) { t.ActionDefs[1].Type = contract.ActionInitial }),
-			path + ".actionDefs[1].type: the provider signature-book performs actions of type S, A or V",
+			provider.SignatureBook(false), contract.TrustInternalPDF, contract.LevelBT, task(func(t *contract.Task) { t.ActionDefs[1].Type = contract.ActionInitial }),
+			path + ".actionDefs[1].type: the provider signature-book performs actions of type S, A, V or G",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

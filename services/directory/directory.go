@@ -85,7 +85,7 @@ func New(o Options) *Service {
 		o.ReconcileEvery = time.Minute
 	}
 	if len(o.Providers) == 0 {
-		o.Providers = []provider.Capabilities{provider.SignatureBook()}
+		o.Providers = []provider.Capabilities{provider.SignatureBook(false)}
 	}
 	o.Log = o.Log.With("service", subjects.Directory)
 	return &Service{

@@ -132,7 +132,7 @@ func (r *resolution) task(i int, task contract.Task) handover.Task {
 	certified := map[string]bool{}
 	for j, action := range task.ActionDefs {
 		out.Actions = append(out.Actions, r.action(fmt.Sprintf("%s.actionDefs[%d]", path, j), action, r.prepared.Placements[i][j]))
-		if action.Type == contract.ActionSign && !certified[action.DocExternalID] {
+		if action.Type.Signature() && !certified[action.DocExternalID] {
 			out.Actions[j].Certify, certified[action.DocExternalID] = certify, true
 		}
 	}
@@ -230,15 +230,21 @@ func (r *resolution) action(path string, a contract.ActionDef, placement handove
 	}
 	visibility := a.Visibility(r.prepared.Envelope.TrustLevelCode)
 	switch {
-	case visibility == contract.VisibilityHidden && a.Type != contract.ActionSign:
+	case visibility == contract.VisibilityHidden && !a.Type.Signature():
 		r.problem(contract.CodeIllegalArgument, path+".confString.visibilityStatus", "must be V or N for an approval or a view; H is for signatures")
-	case visibility == contract.VisibilityNone && a.Type == contract.ActionSign:
+	case visibility == contract.VisibilityNone && a.Type.Signature():
 		r.problem(contract.CodeIllegalArgument, path+".confString.visibilityStatus", "must be V or H for a signature; N is for approvals and views")
 	}
-	return handover.Action{
+	out := handover.Action{
 		DocExternalID: a.DocExternalID, Type: a.Type, Confirmed: conf.Confirmed, Visibility: string(visibility),
 		Text: conf.Lines(r.prepared.Envelope.TrustLevelCode, a.Type), Placement: placement,
 	}
+	if a.Type == contract.ActionGraphometric {
+		out.Graphometric = &handover.Graphometric{
+			FieldName: conf.GraphFieldName, FieldDescription: conf.GraphFieldDesc, SignerRole: conf.GraphSignerRole, SignerName: conf.GraphSignerName,
+		}
+	}
+	return out
 }
 
 func taskPath(i int) string { return fmt.Sprintf("envelope.procDef.tasks[%d]", i) }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 
+	"signbus.dev/pkg/provider"
 	"signbus.dev/pkg/service"
 	"signbus.dev/pkg/subjects"
 )
@@ -20,6 +21,7 @@ func Wire(ctx context.Context, p *service.Platform) (service.Unit, error) {
 	s := New(Options{
 		DB: p.DB, Conn: p.Conn, JS: p.JS, Publisher: p.Publisher, Log: p.Log, Metrics: p.Metrics,
 		AllowHTTP: p.Config.WebhookHTTP, Replicas: p.Config.Replicas,
+		Providers: []provider.Capabilities{provider.SignatureBook(p.Config.EscrowCert != "")},
 	})
 	if p.Config.Dev {
 		if err := Seed(ctx, s); err != nil {

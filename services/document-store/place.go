@@ -228,7 +228,7 @@ func (p *placer) action(task contract.Task, a contract.ActionDef) handover.Place
 // certify records that the action certifies its document.
 func (p *placer) certify(i int, task contract.Task, a contract.ActionDef) {
 	conf, err := contract.ParseTaskConf(task.ConfString)
-	if err != nil || conf.Certification.Permission() == 0 || a.Type != contract.ActionSign || p.certified[a.DocExternalID] != "" {
+	if err != nil || conf.Certification.Permission() == 0 || !a.Type.Signature() || p.certified[a.DocExternalID] != "" {
 		return
 	}
 	p.certified[a.DocExternalID] = conf.Certification

@@ -50,7 +50,7 @@ func view(s *session) pages.View {
 		}
 		for _, a := range s.actionsOn(d.ExternalID) {
 			document.Actions = append(document.Actions, pages.Action{
-				Kind: actionKinds[a.Type], Approved: a.Confirmed,
+				Kind: actionKinds[a.Type], Approved: a.Confirmed, Graphometric: a.Type == contract.ActionGraphometric,
 				Visible: contract.Visibility(a.Visibility) == contract.VisibilityVisible, Boxes: a.Placement.Boxes,
 			})
 		}
@@ -81,7 +81,7 @@ func messageSubject(job handover.Job) string {
 
 // actionKinds are the words of the pages for the actions that are built.
 var actionKinds = map[contract.ActionType]pages.ActionKind{
-	contract.ActionSign: pages.Sign, contract.ActionApprove: pages.Approve, contract.ActionView: pages.Seen,
+	contract.ActionSign: pages.Sign, contract.ActionGraphometric: pages.Sign, contract.ActionApprove: pages.Approve, contract.ActionView: pages.Seen,
 }
 
 // fullName is "Name Surname".
@@ -147,6 +147,9 @@ func (c *ceremony) Consent(ctx context.Context, token string, given pages.Consen
 			return err
 		}
 		if err := putConsent(ctx, tx, s.Assignment, record); err != nil {
+			return err
+		}
+		if err := c.keepRecording(ctx, tx, s.Assignment, given.Recording); err != nil {
 			return err
 		}
 		s.Status = pages.AwaitingCode

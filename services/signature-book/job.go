@@ -140,6 +140,9 @@ func (s *Service) signed(ctx context.Context, tx *store.Tx, known *session, t *t
 	if err != nil {
 		return err
 	}
+	if err := dropRecording(ctx, tx, t.job.Assignment); err != nil {
+		return err
+	}
 	known.Job, known.Epoch, known.Status = t.job, t.job.Epoch, pages.Signed
 	known.setVersions(r.Documents)
 	progress := handover.Progress{Kind: handover.Signed, Epoch: t.job.Epoch, Documents: r.Documents}
@@ -188,11 +191,14 @@ func eraseEvidence(ctx context.Context, tx *store.Tx, assignment string) error {
 	return nil
 }
 
-// end brings a session to a status from which there is nothing more to do: codes and
-// waiting mails go.
+// end brings a session to a status from which there is nothing more to do: codes,
+// waiting mails and the recording of the hand go.
 func (s *Service) end(ctx context.Context, tx *store.Tx, known *session, status pages.Status, reason string) error {
 	known.Status, known.Reason = status, reason
 	if err := dropCode(ctx, tx, known.Assignment); err != nil {
+		return err
+	}
+	if err := dropRecording(ctx, tx, known.Assignment); err != nil {
 		return err
 	}
 	if err := s.post.drop(ctx, tx, known.Assignment); err != nil {

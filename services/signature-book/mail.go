@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"signbus.dev/pkg/contract"
 	"signbus.dev/pkg/contract/handover"
 )
 
@@ -94,7 +93,7 @@ func (s *Service) mail(known *session, kind MailKind) Mail {
 
 // asksToSign says whether a signature is asked for, and not only an approval or a view.
 func asksToSign(s *session) bool {
-	return slices.ContainsFunc(s.Job.Actions, func(a handover.Action) bool { return a.Type == contract.ActionSign })
+	return slices.ContainsFunc(s.Job.Actions, func(a handover.Action) bool { return a.Type.Signature() })
 }
 
 // oneLine keeps a text from making further headers.

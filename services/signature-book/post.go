@@ -58,7 +58,7 @@ func (p *post) put(ctx context.Context, tx *store.Tx, m Mail, until time.Time) e
 	_, err = tx.Exec(ctx, `INSERT INTO signature_mail
 			(id, assignment, kind, content, attempts, due_at, until_at, created_at, ended_at, outcome)
 		VALUES ($1, $2, $3, $4, 0, $5, $6, $5, 0, '')`,
-		m.ID, m.Assignment, string(m.Kind), p.secrets.seal(plain, m.ID), now, store.Micros(until))
+		m.ID, m.Assignment, string(m.Kind), p.secrets.mails.seal(plain, m.ID), now, store.Micros(until))
 	return err
 }
 
@@ -170,7 +170,7 @@ func (p *post) try(ctx context.Context, m queued) error {
 		return p.finish(ctx, m, mailFailed)
 	}
 	var mail Mail
-	plain, err := p.secrets.open(m.content, m.id)
+	plain, err := p.secrets.mails.open(m.content, m.id)
 	if err == nil {
 		err = json.Unmarshal(plain, &mail)
 	}

@@ -32,7 +32,9 @@ type secrets struct {
 	links []byte
 	codes []byte
 	forms []byte
-	mails cipher.AEAD
+	mails vault
+	// recordings is for what a hand did, until it is sealed for the escrow key.
+	recordings vault
 }
 
 func newSecrets(secret []byte) (*secrets, error) {
@@ -40,8 +42,8 @@ func newSecrets(secret []byte) (*secrets, error) {
 		return nil, fmt.Errorf("the secret has %d bytes, it needs %d", len(secret), minSecret)
 	}
 	s := &secrets{}
-	var mails []byte
-	for purpose, key := range map[string]*[]byte{"links": &s.links, "codes": &s.codes, "forms": &s.forms, "mails": &mails} {
+	var mails, recordings []byte
+	for purpose, key := range map[string]*[]byte{"links": &s.links, "codes": &s.codes, "forms": &s.forms, "mails": &mails, "recordings": &recordings} {
 		derived, err := hkdf.Key(sha256.New, secret, nil, "signbus signature book "+purpose, sha256.Size)
 		if err != nil {
 			return nil, err
@@ -49,9 +51,15 @@ func newSecrets(secret []byte) (*secrets, error) {
 		*key = derived
 	}
 	var err error
-	s.mails, err = chacha20poly1305.NewX(mails)
+	if s.mails.AEAD, err = chacha20poly1305.NewX(mails); err != nil {
+		return nil, err
+	}
+	s.recordings.AEAD, err = chacha20poly1305.NewX(recordings)
 	return s, err
 }
+
+// vault encrypts records of one purpose.
+type vault struct{ cipher.AEAD }
 
 // token returns the secret of an assignment's link, 256 bits.
 func (s *secrets) token(assignment string) string {
@@ -90,20 +98,20 @@ func (s *secrets) hashCode(salt []byte, assignment, code string) []byte {
 	return mac.Sum(nil)
 }
 
-// seal encrypts what a mail says; about binds it to its row.
-func (s *secrets) seal(plain []byte, about string) []byte {
-	nonce := make([]byte, s.mails.NonceSize(), s.mails.NonceSize()+len(plain)+s.mails.Overhead())
+// seal encrypts a record; about binds it to its row.
+func (v vault) seal(plain []byte, about string) []byte {
+	nonce := make([]byte, v.NonceSize(), v.NonceSize()+len(plain)+v.Overhead())
 	_, _ = rand.Read(nonce) // never fails
-	return s.mails.Seal(nonce, nonce, plain, []byte(about))
+	return v.Seal(nonce, nonce, plain, []byte(about))
 }
 
 // open is the inverse of seal.
-func (s *secrets) open(sealed []byte, about string) ([]byte, error) {
-	n := s.mails.NonceSize()
+func (v vault) open(sealed []byte, about string) ([]byte, error) {
+	n := v.NonceSize()
 	if len(sealed) < n {
 		return nil, errSealed
 	}
-	plain, err := s.mails.Open(nil, sealed[:n], sealed[n:], []byte(about))
+	plain, err := v.Open(nil, sealed[:n], sealed[n:], []byte(about))
 	if err != nil {
 		return nil, errSealed
 	}

@@ -85,6 +85,9 @@ type Options struct {
 	Timestamp func(ctx context.Context, digest []byte) (token []byte, err error)
 	// Revocation gives what levels B-LT and B-LTA keep about certificates.
 	Revocation revocation.Source
+	// Escrow are the certificates that graphometric recordings are encrypted for; without any
+	// such signatures fail as not supported.
+	Escrow []*x509.Certificate
 	// Zone is that of dates in signature tags; default UTC.
 	Zone *time.Location
 	// ClientIP finds the address kept as evidence; default the peer's. Behind a proxy it

@@ -20,6 +20,7 @@ import (
 	"signbus.dev/pkg/pdf/stamp"
 	"signbus.dev/pkg/pki"
 	"signbus.dev/pkg/sign/cms"
+	"signbus.dev/pkg/sign/graphometric"
 	"signbus.dev/pkg/sign/pades"
 	"signbus.dev/pkg/sign/revocation"
 	"signbus.dev/pkg/sign/tsp"
@@ -79,6 +80,8 @@ var refusals = []struct {
 	{cms.ErrMalformed, contract.CodeBadDocFormat, "the document is called a signed message and is none"},
 	{cms.ErrDigestMismatch, contract.CodeBadDocFormat, "an earlier signature of the document does not fit its content"},
 	{cms.ErrUnsupported, contract.CodeBadDocFormat, "the document is a signed message that no signature can be added to"},
+	{errNoEscrow, contract.CodeNotSupported, "there is no escrow certificate, which graphometric signatures need; ask the operator of the bus"},
+	{errNoRecording, contract.CodeAccessDenied, "there is no recording of the actor's hand, or it was used already; send the envelope anew"},
 	{errUnknownDocument, contract.CodeIllegalArgument, "the action names a document that the envelope does not have"},
 }
 
@@ -86,6 +89,8 @@ var (
 	errNoConsent       = errors.New("no confirmed consent")
 	errNoTimestamp     = errors.New("no time-stamp authority")
 	errNoRevocation    = errors.New("no source of revocation data")
+	errNoEscrow        = errors.New("no escrow certificate")
+	errNoRecording     = errors.New("no graphometric recording")
 	errLevel           = errors.New("unknown signature level")
 	errUnknownDocument = errors.New("unknown document")
 	errPanicked        = errors.New("signing panicked")
@@ -119,7 +124,9 @@ type signer struct {
 	identity *pki.Identity
 	name     string
 	hand     *stamp.Autograph
-	at       time.Time
+	// recording is how the hand moved; nil where no action asks for it.
+	recording *graphometric.Recording
+	at        time.Time
 }
 
 func (s *Service) signAll(ctx context.Context, job handover.Job) (documents []handover.SignedDocument, err error) {
@@ -181,6 +188,9 @@ func (s *Service) newSigner(ctx context.Context, job handover.Job) (*signer, err
 		one.hand = hand(agreed.Autograph)
 	}
 	var err error
+	if one.recording, err = s.recordingFor(ctx, job); err != nil {
+		return nil, err
+	}
 	if job.TaskKind == handover.Seal {
 		one.name = job.Customer
 		one.identity, err = s.Keys.Seal(ctx, pki.Organisation{Customer: job.Customer})
@@ -310,7 +320,11 @@ func (one *signer) guard(do func() error) (err error) {
 func (one *signer) append(ctx context.Context, in blob.Reader, state digest.State, action handover.Action, v *version) error {
 	var made *pades.Addition
 	err := one.guard(func() (err error) {
-		made, err = pades.Sign(ctx, pades.Source{ReaderAt: in, Size: in.Size(), Digest: state}, one.params(action))
+		params := one.params(action)
+		if params.Extra, err = one.graphometry(action, state); err != nil {
+			return err
+		}
+		made, err = pades.Sign(ctx, pades.Source{ReaderAt: in, Size: in.Size(), Digest: state}, params)
 		return err
 	})
 	if err != nil {
@@ -335,7 +349,7 @@ func (one *signer) params(action handover.Action) pades.Params {
 		p.Boxes = append(p.Boxes, pdf.Box(b))
 	}
 	p.Appearance.Lines = tag(action.Text, one.job.Actor, one.name, one.at)
-	if action.Type == contract.ActionSign {
+	if action.Type.Signature() {
 		p.Appearance.Autograph = one.hand
 		if one.job.QR {
 			p.Appearance.QR = one.PublicURL + pages.VerifyPath

@@ -89,15 +89,15 @@ func TestSecrets(t *testing.T) {
 	require.NotEqual(t, one.token("a1"), one.token("a2"))
 	require.NotEqual(t, one.token("a1"), two.token("a1"))
 
-	sealed := one.seal([]byte("hello anna"), "m1")
+	sealed := one.mails.seal([]byte("hello anna"), "m1")
 	require.NotContains(t, string(sealed), "anna")
-	plain, err := one.open(sealed, "m1")
+	plain, err := one.mails.open(sealed, "m1")
 	require.NoError(t, err)
 	require.Equal(t, "hello anna", string(plain))
 	for _, wrong := range []func() ([]byte, error){
-		func() ([]byte, error) { return one.open(sealed, "m2") },
-		func() ([]byte, error) { return two.open(sealed, "m1") },
-		func() ([]byte, error) { return one.open(sealed[:10], "m1") },
+		func() ([]byte, error) { return one.mails.open(sealed, "m2") },
+		func() ([]byte, error) { return two.mails.open(sealed, "m1") },
+		func() ([]byte, error) { return one.mails.open(sealed[:10], "m1") },
 	} {
 		_, err := wrong()
 		require.ErrorIs(t, err, errSealed)

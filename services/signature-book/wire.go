@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -21,6 +23,7 @@ import (
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/pki"
 	"signbus.dev/pkg/service"
+	"signbus.dev/pkg/sign/graphometric"
 	"signbus.dev/pkg/sign/keys"
 	"signbus.dev/pkg/sign/revocation"
 	"signbus.dev/pkg/sign/tsp"
@@ -59,9 +62,13 @@ func Wire(ctx context.Context, p *service.Platform) (service.Unit, error) {
 	if err != nil {
 		return service.Unit{}, fmt.Errorf("signature book: %w", err)
 	}
+	escrow, err := escrowCertificates(p.Config.EscrowCert, p.Log)
+	if err != nil {
+		return service.Unit{}, fmt.Errorf("signature book: %w", err)
+	}
 	s, err := New(Options{
 		DB: p.DB, Conn: p.Conn, JS: p.JS, Publisher: p.Publisher, Blobs: p.Blobs, Keys: signers, Register: authority, Mailer: mailer,
-		Log: p.Log, Secret: p.Secret, PublicURL: p.Config.PublicURL, Timestamp: stamp, Revocation: answers,
+		Log: p.Log, Secret: p.Secret, PublicURL: p.Config.PublicURL, Timestamp: stamp, Revocation: answers, Escrow: escrow,
 		Limits: pdf.Limits{Pages: p.Config.MaxPages}, Registerer: p.Registry, Metrics: p.Metrics,
 	})
 	if err != nil {
@@ -190,6 +197,36 @@ func timestampRoots(path string) (*x509.CertPool, error) {
 		return nil, errors.New("SIGNBUS_TSA_TRUST: the file has no certificate in PEM")
 	}
 	return roots, nil
+}
+
+// escrowCertificates are the certificates of a PEM file, for which graphometric recordings are
+// encrypted; none when path is empty. One that has ended still encrypts, with a warning.
+func escrowCertificates(path string, log *slog.Logger) ([]*x509.Certificate, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // The operator names it.
+	if err != nil {
+		return nil, fmt.Errorf("SIGNBUS_ESCROW_CERT: %w", err)
+	}
+	var certificates []*x509.Certificate
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("SIGNBUS_ESCROW_CERT: the file holds a %s; only certificates belong on this machine", block.Type)
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("SIGNBUS_ESCROW_CERT: %w", err)
+		}
+		if time.Now().After(certificate.NotAfter) {
+			log.Warn("an escrow certificate has ended; replace it", "subject", certificate.Subject.String(), "ended", certificate.NotAfter)
+		}
+		certificates = append(certificates, certificate)
+	}
+	if err := graphometric.CheckRecipients(certificates); err != nil {
+		return nil, fmt.Errorf("SIGNBUS_ESCROW_CERT: %w", err)
+	}
+	return certificates, nil
 }
 
 // stampMetrics counts the requests to outside time-stamp authorities.

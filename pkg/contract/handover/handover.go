@@ -179,8 +179,10 @@ const (
 // Action is one thing to do to one document.
 type Action struct {
 	DocExternalID string `json:"docExternalId"`
-	// Type is S (sign), A (approve) or V (view).
+	// Type is S (sign), A (approve), V (view) or G (sign, with a recording of the hand).
 	Type contract.ActionType `json:"type"`
+	// Graphometric is there for type G.
+	Graphometric *Graphometric `json:"graphometric,omitempty"`
 	// Confirmed is true when the action was inserted already approved and only awaits
 	// confirmation (confString actionInTCF).
 	Confirmed bool `json:"confirmed,omitempty"`
@@ -192,6 +194,15 @@ type Action struct {
 	// Text holds the lines of the signature tag before substitution (customSignatureText, L1, L2).
 	Text      []string  `json:"text,omitempty"`
 	Placement Placement `json:"placement"`
+}
+
+// Graphometric tells in a recording of the hand which signature it is and whose (chapter
+// 6.6); each may be empty.
+type Graphometric struct {
+	FieldName        string `json:"fieldName,omitempty"`
+	FieldDescription string `json:"fieldDescription,omitempty"`
+	SignerRole       string `json:"signerRole,omitempty"`
+	SignerName       string `json:"signerName,omitempty"`
 }
 
 // Task is a task with its people and places resolved.

@@ -48,6 +48,9 @@ const (
 // out of its range.
 var ErrRecording = errors.New("not the recording of a signature")
 
+// ErrNothing is the [ErrRecording] in which nothing is drawn.
+var ErrNothing = fmt.Errorf("%w: nothing is drawn", ErrRecording)
+
 // Pointer is what drew a stroke, in the words of Pointer Events (W3C).
 type Pointer string
 
@@ -173,7 +176,7 @@ func (r *Recording) Check() error {
 		}
 	}
 	if points < 2 {
-		return refuse("nothing is drawn")
+		return ErrNothing
 	}
 	return nil
 }

@@ -110,7 +110,7 @@ func examine(task handover.Task, documents map[string]bool) (field, problem stri
 		if !documents[action.DocExternalID] {
 			return fmt.Sprintf("actionDefs[%d].docExternalId", i), "name a document of the envelope"
 		}
-		if action.Type == contract.ActionSign && contract.Visibility(action.Visibility) == contract.VisibilityNone {
+		if action.Type.Signature() && contract.Visibility(action.Visibility) == contract.VisibilityNone {
 			return fmt.Sprintf("actionDefs[%d].confString", i), "a signature changes the document; use visibilityStatus V or H"
 		}
 	}

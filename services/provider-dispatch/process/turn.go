@@ -215,7 +215,7 @@ func (t *turn) finish() {
 func (t *turn) withSignature() bool {
 	for _, step := range t.state.Steps {
 		for _, action := range step.Actions {
-			if action.Type == contract.ActionSign {
+			if action.Type.Signature() {
 				return true
 			}
 		}

@@ -168,6 +168,8 @@ func count(r *contract.ActionsResume, step Step, a Assignment) {
 			fresh, handled = &r.ApproveActions, &r.ApprovedActions
 		case contract.ActionView:
 			fresh, handled = &r.ViewActions, &r.ViewedActions
+		case contract.ActionGraphometric:
+			fresh, handled = &r.GraphometricActions, &r.FilledGraphometricActions
 		}
 		r.Actions++
 		if a.Actions[i] == ActionNew {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"signbus.dev/pkg/sign/graphometric"
 )
 
 // Limits of an autograph. A careful signature on a phone takes about 600 points; the
@@ -111,6 +113,32 @@ func parseDrawing(text string) (Autograph, error) {
 		return Autograph{}, fmt.Errorf("%w: ratio out of range", errDrawing)
 	}
 	return Autograph{Kind: Drawn, Ratio: drawing.Ratio, Strokes: drawing.Strokes}, nil
+}
+
+// parseRecording reads the strokes with pressure and time that the drawing pad sends, and
+// returns also the drawing, which is all that shows.
+func parseRecording(text string) (Autograph, *graphometric.Recording, error) {
+	if strings.TrimSpace(text) == "" {
+		return Autograph{}, nil, errNothingDrawn
+	}
+	recording, err := graphometric.Read([]byte(text))
+	switch {
+	case errors.Is(err, graphometric.ErrNothing):
+		return Autograph{}, nil, errNothingDrawn
+	case err != nil:
+		return Autograph{}, nil, fmt.Errorf("%w: %w", errDrawing, err)
+	}
+	// Whose signature it is comes from the request, not from a browser.
+	recording = &graphometric.Recording{Ratio: recording.Ratio, Strokes: recording.Strokes}
+	drawing := Autograph{Kind: Drawn, Ratio: recording.Ratio}
+	for _, s := range recording.Strokes {
+		points := make([]Point, len(s.Points))
+		for i, p := range s.Points {
+			points[i] = Point{X: p.X, Y: p.Y}
+		}
+		drawing.Strokes = append(drawing.Strokes, points)
+	}
+	return drawing, recording, nil
 }
 
 // parseName reads the name that the actor typed.

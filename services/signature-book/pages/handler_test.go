@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"signbus.dev/pkg/contract/handover"
+	"signbus.dev/pkg/sign/graphometric"
 	"signbus.dev/services/signature-book/pages"
 )
 
@@ -569,4 +570,49 @@ func TestNewChecksItsOptions(t *testing.T) {
 	require.ErrorContains(t, err, "required")
 	_, err = pages.New(pages.Options{Sessions: &sessions{}, Verifier: checkedBy, Logger: slog.New(slog.DiscardHandler), FormKey: []byte("short")})
 	require.ErrorContains(t, err, "form key has 5 bytes")
+}
+
+// A graphometric signature is drawn, never typed, and comes with pressure and time; what the
+// browser says about whose it is does not count.
+func TestGraphometricConsent(t *testing.T) {
+	t.Parallel()
+	v := contractView(pages.Open)
+	v.Documents[0].Actions[0].Graphometric = true
+	var got pages.Consent
+	s := showing(v)
+	s.consent = func(c pages.Consent) error { got = c; return nil }
+	h := newHandler(t, s)
+	page := get(t, h, "/sign/"+token).Body.String()
+	require.Contains(t, page, "data-hand")
+	require.Contains(t, page, "strokes, pressure and time")
+	require.NotContains(t, page, `name="name"`, "there is no name to type")
+
+	send1 := func(strokes string) *httptest.ResponseRecorder {
+		form := consentForm(t)
+		form.Set("strokes", strokes)
+		return send(t, h, "/sign/"+token+"/consent", form)
+	}
+	const drawing = `{"ratio":2.5,"signerName":"Mallory","strokes":[{"pointer":"pen","points":[[0.1,0.5,0.3,0],[0.2,0.25,0.9,8]]},{"pointer":"touch","points":[[1,0,0.5,300]]}]}`
+	require.Equal(t, http.StatusSeeOther, send1(drawing).Code)
+	require.Equal(t, pages.Autograph{
+		Kind: pages.Drawn, Ratio: 2.5, Strokes: [][]pages.Point{{{X: 0.1, Y: 0.5}, {X: 0.2, Y: 0.25}}, {{X: 1, Y: 0}}},
+	}, got.Autograph)
+	require.Equal(t, &graphometric.Recording{Ratio: 2.5, Strokes: []graphometric.Stroke{
+		{Pointer: graphometric.Pen, Points: []graphometric.Point{{X: 0.1, Y: 0.5, Pressure: 0.3}, {X: 0.2, Y: 0.25, Pressure: 0.9, Time: 8}}},
+		{Pointer: graphometric.Touch, Points: []graphometric.Point{{X: 1, Pressure: 0.5, Time: 300}}},
+	}}, got.Recording)
+
+	for strokes, says := range map[string]string{
+		"": "Draw your signature in the box.",
+		`{"ratio":2.5,"strokes":[{"pointer":"pen","points":[[0.1,0.5,0.3,0]]}]}`:                  "Draw your signature in the box.",
+		`{"ratio":2.5,"strokes":[[[0.1,0.5],[0.2,0.25]]]}`:                                        "could not be read",
+		`{"ratio":2.5,"strokes":[{"pointer":"pen","points":[[0.1,0.5,0.3,9],[0.2,0.25,0.9,8]]}]}`: "could not be read",
+		`{"ratio":2.5,"strokes":[{"pointer":"pen","points":[[0.1,0.5,1.3,0],[0.2,0.25,0.9,8]]}]}`: "could not be read",
+	} {
+		got = pages.Consent{}
+		w := send1(strokes)
+		require.Equal(t, http.StatusUnprocessableEntity, w.Code, strokes)
+		require.Contains(t, w.Body.String(), says, strokes)
+		require.Nil(t, got.Recording)
+	}
 }

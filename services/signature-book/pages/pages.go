@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"signbus.dev/pkg/contract/handover"
+	"signbus.dev/pkg/sign/graphometric"
 )
 
 // Prefix is the path under which the pages are served.
@@ -172,6 +173,8 @@ type Action struct {
 	// Approved is true when the sender inserted the action already approved and it only
 	// awaits the actor's confirmation.
 	Approved bool
+	// Graphometric is true for a signature that records how the actor's hand moves.
+	Graphometric bool
 	// Visible is true when the action will show in the document, at Boxes.
 	Visible bool
 	Boxes   []handover.Box
@@ -188,6 +191,9 @@ type Consent struct {
 	// Accepted lists the documents that the actor ticked: all of the session, from 1.
 	Accepted  []int
 	Autograph Autograph
+	// Recording is how the hand moved that drew the autograph, where an action is
+	// Graphometric; else nil. It is not to be kept readable.
+	Recording *graphometric.Recording
 	Client    Client
 }
 
@@ -205,6 +211,13 @@ type File struct {
 // autograph reports whether the actor's hand is asked for: a signature of his shows, or may.
 func (v View) autograph() bool {
 	return v.signs() && slices.ContainsFunc(v.Documents, func(d Document) bool { return !d.Around })
+}
+
+// graphometric reports whether the movement of the actor's hand is asked for.
+func (v View) graphometric() bool {
+	return slices.ContainsFunc(v.Documents, func(d Document) bool {
+		return slices.ContainsFunc(d.Actions, func(a Action) bool { return a.Graphometric })
+	})
 }
 
 // signs reports whether the actor puts a signature on any document, rather than only

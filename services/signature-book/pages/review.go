@@ -27,6 +27,8 @@ type review struct {
 	Documents []reviewDocument
 	// Autograph is true when the actor's hand is asked for.
 	Autograph bool
+	// Hand is true when it has to be drawn, because its movement is recorded.
+	Hand bool
 	// Texts are those that the scripts need.
 	Texts map[string]string
 }
@@ -92,7 +94,7 @@ func (h *Handler) showReview(w http.ResponseWriter, r *http.Request) {
 
 // renderReview writes the page on which the actor reads and agrees.
 func (h *Handler) renderReview(w http.ResponseWriter, r *request, status int, form reviewForm, problems ...string) {
-	body := review{Form: form, Autograph: r.view.autograph(), Texts: scriptTexts(r.texts)}
+	body := review{Form: form, Autograph: r.view.autograph(), Hand: r.view.graphometric(), Texts: scriptTexts(r.texts)}
 	for i, d := range r.view.Documents {
 		body.Documents = append(body.Documents, newReviewDocument(r, i+1, d, form))
 	}
@@ -252,13 +254,21 @@ func (h *Handler) readConsent(r *request) (reviewForm, Consent, []string) {
 	}
 	if r.view.autograph() {
 		var err error
-		if form.Drawn {
+		hand := r.view.graphometric()
+		switch {
+		case hand:
+			consent.Autograph, consent.Recording, err = parseRecording(form.Strokes)
+		case form.Drawn:
 			consent.Autograph, err = parseDrawing(form.Strokes)
-		} else {
+		default:
 			consent.Autograph, err = parseName(form.Name)
 		}
 		if err != nil {
-			problems = append(problems, r.texts.Text(autographProblem(err)))
+			key := autographProblem(err)
+			if hand && errors.Is(err, errNothingDrawn) {
+				key = "error.handMissing"
+			}
+			problems = append(problems, r.texts.Text(key))
 			form.Strokes = ""
 		}
 	}

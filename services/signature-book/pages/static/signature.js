@@ -2,13 +2,18 @@
 
 const maxPoints = 3900; // the server takes 4000
 const maxStrokes = 98; // and 100
+const maxTime = 60 * 60 * 1000;
 const minStep = 0.004; // of the width; what lies closer adds nothing to see
 
 /** startSignature starts the part of the form in which the actor signs. */
 export function startSignature(root, text) {
+  if (root.hasAttribute("data-hand")) { // nothing but a drawing, and how it was drawn
+    startPad(root, text, true).resize();
+    return;
+  }
   const typed = root.querySelector("[data-typed]");
   const drawn = root.querySelector("[data-drawn]");
-  const pad = startPad(root, text);
+  const pad = startPad(root, text, false);
   const show = () => {
     const draws = root.querySelector('input[name="autograph"]:checked').value === "drawn";
     typed.hidden = draws;
@@ -25,8 +30,12 @@ export function startSignature(root, text) {
   write();
 }
 
-/** startPad starts the drawing area; its strokes go to a hidden field of the form. */
-function startPad(root, text) {
+/**
+ * startPad starts the drawing area; its strokes go to a hidden field of the form. A point is
+ * [x, y]; with hand it is [x, y, pressure, milliseconds since the first point], and every
+ * point that the device tells of is kept.
+ */
+function startPad(root, text, hand) {
   const canvas = root.querySelector("[data-pad]");
   const field = root.querySelector("[data-strokes]");
   const status = root.querySelector("[data-pad-status]");
@@ -35,6 +44,7 @@ function startPad(root, text) {
   const context = canvas.getContext("2d");
   let strokes = readStrokes(field.value);
   let current = null;
+  let start = null; // the time of the first point
 
   const count = () => strokes.reduce((sum, stroke) => sum + stroke.length, 0);
   const full = () => count() >= maxPoints || strokes.length >= maxStrokes;
@@ -87,20 +97,32 @@ function startPad(root, text) {
   function point(event) {
     const box = canvas.getBoundingClientRect();
     const part = (value) => Math.round(Math.min(1, Math.max(0, value)) * 10000) / 10000;
-    return [part((event.clientX - box.left) / box.width), part((event.clientY - box.top) / box.height)];
+    const place = [part((event.clientX - box.left) / box.width), part((event.clientY - box.top) / box.height)];
+    return hand ? [...place, part(event.pressure), time(event)] : place;
+  }
+
+  /** time never runs backwards, whatever the device tells. */
+  function time(event) {
+    const last = strokes.at(-1)?.at(-1)?.[3] ?? 0;
+    start ??= event.timeStamp - last;
+    return Math.min(maxTime, Math.max(last, Math.round(event.timeStamp - start)));
   }
 
   function add(event) {
     for (const e of event.getCoalescedEvents?.() ?? [event]) {
       const p = point(e);
       const last = current[current.length - 1];
-      if (!last || (Math.hypot(p[0] - last[0], p[1] - last[1]) >= minStep && count() < maxPoints)) current.push(p);
+      const far = hand || Math.hypot(p[0] - last[0], p[1] - last[1]) >= minStep;
+      if (far && count() < maxPoints) current.push(p);
     }
     draw();
   }
 
   function save() {
-    field.value = strokes.length === 0 ? "" : JSON.stringify({ ratio: canvas.width / canvas.height, strokes });
+    field.value = strokes.length === 0 ? "" : JSON.stringify({
+      ratio: canvas.width / canvas.height,
+      strokes: hand ? strokes.map((stroke) => ({ pointer: stroke.kind, points: stroke })) : strokes,
+    });
     undo.disabled = clear.disabled = strokes.length === 0;
     status.textContent = text(full() ? "pad.full" : strokes.length === 0 ? "pad.empty" : "pad.drawn");
   }
@@ -111,6 +133,7 @@ function startPad(root, text) {
     canvas.setPointerCapture(event.pointerId);
     current = [point(event)];
     current.pointer = event.pointerId;
+    current.kind = ["pen", "touch"].includes(event.pointerType) ? event.pointerType : "mouse";
     strokes.push(current);
     draw();
   });
@@ -124,8 +147,8 @@ function startPad(root, text) {
       save();
     });
   }
-  undo.addEventListener("click", () => { strokes.pop(); draw(); save(); });
-  clear.addEventListener("click", () => { strokes = []; draw(); save(); });
+  undo.addEventListener("click", () => { strokes.pop(); start = strokes.length > 0 ? start : null; draw(); save(); });
+  clear.addEventListener("click", () => { strokes = []; start = null; draw(); save(); });
   window.addEventListener("resize", resize);
   save();
   return { resize };
@@ -135,7 +158,9 @@ function startPad(root, text) {
 function readStrokes(value) {
   if (!value) return [];
   try {
-    return JSON.parse(value).strokes.filter((stroke) => stroke.length > 0);
+    return JSON.parse(value).strokes
+      .map((stroke) => (stroke.points ? Object.assign(stroke.points, { kind: stroke.pointer }) : stroke))
+      .filter((stroke) => stroke.length > 0);
   } catch {
     return [];
   }
