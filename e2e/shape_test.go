@@ -31,6 +31,8 @@ type bus struct {
 	natsURL string
 	// data is the folder in which the bus keeps documents.
 	data string
+	// escrowCert and escrowKey are the files of who may open graphometric recordings.
+	escrowCert, escrowKey string
 	// processes are in the order in which they start.
 	processes []*process
 	conn      *nats.Conn
@@ -60,9 +62,10 @@ var shapes = []shape{
 func (s shape) start(t *testing.T, settings ...string) *bus {
 	t.Helper()
 	b := &bus{data: filepath.Join(t.TempDir(), "data")}
+	b.newEscrow(t)
 	env := append([]string{
 		"SIGNBUS_DEV=true", "SIGNBUS_DATA=" + b.data, "SIGNBUS_SECRET=0123456789abcdef0123456789abcdef",
-		"SIGNBUS_MAX_BODY=" + strconv.Itoa(maxBody),
+		"SIGNBUS_MAX_BODY=" + strconv.Itoa(maxBody), "SIGNBUS_ESCROW_CERT=" + b.escrowCert,
 		"SIGNBUS_WEBHOOK_SCHEDULE=" + strings.TrimSuffix(strings.Repeat("300ms,", 30), ","),
 	}, settings...)
 	s.prepare(t, b, t.ArtifactDir(), env)

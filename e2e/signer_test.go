@@ -22,6 +22,8 @@ type signer struct {
 	url    string
 	before int // codes that were sent for earlier steps
 	client *http.Client
+	// strokes is what the drawing pad of the page sends, where a signature has to be drawn.
+	strokes string
 }
 
 // visitor opens the signing page of a user once it is there.
@@ -153,6 +155,9 @@ func (s *signer) confirm(t testing.TB) {
 	require.Equal(t, http.StatusOK, p.status)
 	consent := p.form(t, "/consent")
 	maps.Copy(consent.fields, consent.ticks)
+	if s.strokes != "" {
+		consent.fields.Set("strokes", s.strokes)
+	}
 	p = s.send(t, consent)
 	require.Equalf(t, http.StatusOK, p.status, "%s", p.text)
 	require.Truef(t, strings.HasSuffix(p.path, "/code"), "%s: %s", p.path, p.text)

@@ -16,6 +16,7 @@ func TestBus(t *testing.T) {
 				{"courses", testCourses},
 				{"files of any type", testP7M},
 				{"verification page", testVerifyPage},
+				{"graphometric signatures", testGraphometric},
 				{"refusals", testRefusals},
 				{"webhooks", testWebhooks},
 				{"certificates", testPKI},

@@ -23,10 +23,7 @@ func (r *refusals) when(given bool, path, message string) {
 func unsupportedEnvelope(e Envelope) []*Error {
 	const path = "envelope"
 	var r refusals
-	switch e.TrustLevelCode {
-	case TrustFEA:
-		r.when(true, path+".trustLevelCode", "supported trust levels are INTERNAL_PDF, DIGITAL_PDF, DIGITAL_P7M and GRAPHO_FEA")
-	}
+	r.when(e.TrustLevelCode == TrustFEA, path+".trustLevelCode", "supported trust levels are INTERNAL_PDF, DIGITAL_PDF, DIGITAL_P7M and GRAPHO_FEA")
 	r.when(e.ExpirationFirstReminder != 0, path+".expirationFirstReminder", "reminders are not supported yet")
 	r.when(e.ExpirationFollowingReminder != 0, path+".expirationFollowingReminder", "reminders are not supported yet")
 	r.when(e.DocClass != nil, path+".docClass", "document classes are not supported yet")

@@ -117,7 +117,7 @@ func TestGraphometricSignature(t *testing.T) {
 			sealed, plain := filepath.Join(dir, "sealed"), filepath.Join(dir, "plain")
 			require.NoError(t, os.WriteFile(sealed, reports[i].Graphometric, 0o600))
 			b.outside("openssl", "openssl", "cms", "-decrypt", "-binary", "-inform", "DER", "-in", sealed, "-recip", certFile, "-inkey", keyFile, "-out", plain)
-			text, err := os.ReadFile(plain) //nolint:gosec // A file of this test.
+			text, err := os.ReadFile(plain)
 			require.NoError(t, err)
 			var read struct {
 				graphometric.Recording
