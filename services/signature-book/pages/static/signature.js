@@ -42,7 +42,7 @@ function startPad(root, text, hand) {
   const undo = root.querySelector("[data-undo]");
   const clear = root.querySelector("[data-clear]");
   const context = canvas.getContext("2d");
-  let strokes = readStrokes(field.value);
+  let { ratio, strokes } = readDrawing(field.value);
   let current = null;
   let start = null; // the time of the first point
 
@@ -55,6 +55,7 @@ function startPad(root, text, hand) {
     if (box.width === 0) return;
     canvas.width = Math.round(box.width * density);
     canvas.height = Math.round(box.height * density);
+    ratio = canvas.width / canvas.height;
     draw();
   }
 
@@ -101,7 +102,7 @@ function startPad(root, text, hand) {
     return hand ? [...place, part(event.pressure), time(event)] : place;
   }
 
-  /** time never runs backwards, whatever the device tells. */
+  /** time never runs backwards, whatever the device tells; while the page is away it stands still. */
   function time(event) {
     const last = strokes.at(-1)?.at(-1)?.[3] ?? 0;
     start ??= event.timeStamp - last;
@@ -120,7 +121,7 @@ function startPad(root, text, hand) {
 
   function save() {
     field.value = strokes.length === 0 ? "" : JSON.stringify({
-      ratio: canvas.width / canvas.height,
+      ratio,
       strokes: hand ? strokes.map((stroke) => ({ pointer: stroke.kind, points: stroke })) : strokes,
     });
     undo.disabled = clear.disabled = strokes.length === 0;
@@ -154,14 +155,15 @@ function startPad(root, text, hand) {
   return { resize };
 }
 
-/** readStrokes reads a drawing that the server sent back, or none. */
-function readStrokes(value) {
-  if (!value) return [];
+/** readDrawing reads a drawing that the server sent back, or none. */
+function readDrawing(value) {
+  const none = { ratio: 2.5, strokes: [] };
+  if (!value) return none;
   try {
-    return JSON.parse(value).strokes
-      .map((stroke) => (stroke.points ? Object.assign(stroke.points, { kind: stroke.pointer }) : stroke))
-      .filter((stroke) => stroke.length > 0);
+    const { ratio, strokes } = JSON.parse(value);
+    const lists = strokes.map((stroke) => (stroke.points ? Object.assign(stroke.points, { kind: stroke.pointer }) : stroke));
+    return { ratio, strokes: lists.filter((stroke) => stroke.length > 0) };
   } catch {
-    return [];
+    return none;
   }
 }
