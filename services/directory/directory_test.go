@@ -349,6 +349,10 @@ func TestResolveRefusesWhatTheCallerCanPutRight(t *testing.T) {
 				}()),
 				contract.CodeIllegalArgument, "envelope.procDef.tasks[0].confString.provider: is not one of the providers of this bus: signature-book",
 			},
+			"no escrow certificate": {
+				func(p *handover.Prepared) { p.Envelope.TrustLevelCode = contract.TrustGraphoFEA },
+				contract.CodeNotSupported, "envelope.trustLevelCode: the provider signature-book lacks an escrow certificate for graphometric signatures; the operator names it in SIGNBUS_ESCROW_CERT",
+			},
 			"what the provider cannot do": {
 				func(p *handover.Prepared) { p.Envelope.TrustLevelCode = contract.TrustFEA },
 				contract.CodeNotSupported, "envelope.trustLevelCode: the provider signature-book works on envelopes of trust level INTERNAL_PDF, DIGITAL_PDF or DIGITAL_P7M",
