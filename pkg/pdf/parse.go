@@ -177,15 +177,27 @@ func (p *parser) text(k kind) value {
 	return value{kind: k, num: p.owner.num, gen: p.owner.gen}
 }
 
-// hexString passes a hexadecimal string. It may be a long signature: its digits are
-// looked at when it is decoded.
+// hexString passes a hexadecimal string. What is long is a signature, mostly: its digits
+// are looked at when it is decoded.
 func (p *parser) hexString() error {
+	const long = 1 << 10
 	n := bytes.IndexByte(p.buf[p.pos:], '>')
 	if n < 0 {
 		return p.end()
 	}
+	if n <= long {
+		for _, c := range p.buf[p.pos+1 : p.pos+n] {
+			if !isHex(c) && !isSpace(c) {
+				return errSyntax
+			}
+		}
+	}
 	p.pos += n + 1
 	return nil
+}
+
+func isHex(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }
 
 // numeric reads a number, or a reference when two integers and R follow one another.
