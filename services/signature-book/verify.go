@@ -3,8 +3,10 @@ package signaturebook
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
+	"time"
 
 	"signbus.dev/pkg/sign/cades"
 	"signbus.dev/pkg/sign/pades"
@@ -31,15 +33,9 @@ func (s *Service) verifyPDF(ctx context.Context, file io.ReaderAt, size int64) (
 	}
 	var out []pages.Checked
 	for _, r := range reports {
-		c := pages.Checked{
-			Verdict: verdict(r.Intact, r.Trusted, r.LaterChanges), Reason: r.Reason, Time: r.Time, Level: string(r.Level), Timestamp: r.DocTimestamp,
-		}
-		if r.Certificate != nil {
-			c.Name = r.Certificate.Subject.CommonName
-		}
-		if !r.TimestampTime.IsZero() {
-			c.Time, c.Proven = r.TimestampTime, true
-		}
+		c := checked(r.Certificate, r.Time, r.TimestampTime)
+		c.Verdict, c.Level = verdict(r.Intact, r.Trusted, r.LaterChanges), string(r.Level)
+		c.Reason, c.Timestamp = r.Reason, r.DocTimestamp
 		out = append(out, c)
 	}
 	return out, nil
@@ -56,16 +52,23 @@ func (s *Service) verifyMessage(ctx context.Context, file io.ReaderAt, size int6
 	}
 	var out []pages.Checked
 	for _, r := range reports {
-		c := pages.Checked{Verdict: verdict(r.Intact, r.Trusted, false), Time: r.Time, Level: string(r.Level)}
-		if r.Certificate != nil {
-			c.Name = r.Certificate.Subject.CommonName
-		}
-		if !r.TimestampTime.IsZero() {
-			c.Time, c.Proven = r.TimestampTime, true
-		}
+		c := checked(r.Certificate, r.Time, r.TimestampTime)
+		c.Verdict, c.Level = verdict(r.Intact, r.Trusted, false), string(r.Level)
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+// checked says who signed and when: the proven time counts, else the claimed one.
+func checked(certificate *x509.Certificate, claimed, proven time.Time) pages.Checked {
+	c := pages.Checked{Time: claimed}
+	if certificate != nil {
+		c.Name = certificate.Subject.CommonName
+	}
+	if !proven.IsZero() {
+		c.Time, c.Proven = proven, true
+	}
+	return c
 }
 
 func verdict(intact, trusted, changed bool) pages.Verdict {

@@ -109,25 +109,11 @@ func worst(proofs revocation.Data, chain []*x509.Certificate, at time.Time) revo
 
 // problemOf says what an error of the check means to a reader.
 func problemOf(err error) string {
-	for _, p := range []struct {
-		is   error
-		text string
-	}{
-		// First, since what is wrong inside a time-stamp is wrapped too.
-		{cms.ErrTimestamp, "The time-stamp of the signature is wrong or not trusted."},
-		{cms.ErrDigestMismatch, "The content was changed after signing, or is not the content that was signed."},
-		{cms.ErrSignature, "The signature does not belong to the signer's certificate."},
-		{cms.ErrSigningCertificate, "The signature names another certificate than the one it comes with."},
-		{cms.ErrUnsupported, "The signature uses an algorithm that is weak or unknown."},
-		{cms.ErrUntrusted, "The signer's certificate does not lead to a trusted authority."},
-		{cms.ErrMalformed, "The signature is damaged."},
-	} {
-		if errors.Is(err, p.is) {
-			return p.text
-		}
+	switch {
+	case errors.Is(err, cms.ErrTimestamp): // first: what is wrong inside a time-stamp is wrapped too
+		return cms.Problem(cms.ErrTimestamp)
+	case errors.Is(err, cms.ErrDigestMismatch):
+		return "The content was changed after signing, or is not the content that was signed."
 	}
-	if err != nil {
-		return "The signature can not be checked."
-	}
-	return ""
+	return cms.Problem(err)
 }

@@ -1,10 +1,8 @@
 package cms
 
 import (
-	"bytes"
 	"crypto/x509"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -39,7 +37,7 @@ func readClaims(der []byte, stamped bool) (*Claims, error) {
 	if c.Certificate, err = s.certificate(m.parsed); err != nil {
 		return nil, err
 	}
-	c.Chain = ChainFrom(c.Certificate, m.parsed)
+	c.Chain = Path(c.Certificate, m.parsed)
 	if m.contentType.Equal(OIDTSTInfo) {
 		_, token, err := parseTSTInfo(m)
 		if err != nil {
@@ -54,21 +52,4 @@ func readClaims(der []byte, stamped bool) (*Claims, error) {
 		}
 	}
 	return c, nil
-}
-
-// ChainFrom goes from a certificate to the one among others that signed it, as long as
-// there is one.
-func ChainFrom(leaf *x509.Certificate, among []*x509.Certificate) []*x509.Certificate {
-	chain := []*x509.Certificate{leaf}
-	for last := leaf; !bytes.Equal(last.RawIssuer, last.RawSubject); {
-		next := slices.IndexFunc(among, func(c *x509.Certificate) bool {
-			return bytes.Equal(c.RawSubject, last.RawIssuer) && !slices.ContainsFunc(chain, c.Equal) && last.CheckSignatureFrom(c) == nil
-		})
-		if next < 0 {
-			break
-		}
-		last = among[next]
-		chain = append(chain, last)
-	}
-	return chain
 }

@@ -104,7 +104,7 @@ func (p *Params) missing(ctx context.Context, g *growth, signatures []pdf.Signat
 // when he signed, and his time-stamp's authority as long as nothing else proves the time.
 func questions(c *cms.Claims, others []*x509.Certificate, proven time.Time) []question {
 	chain := func(c *cms.Claims) []*x509.Certificate {
-		return cms.ChainFrom(c.Certificate, slices.Concat(c.Chain, others))
+		return cms.Path(c.Certificate, slices.Concat(c.Chain, others))
 	}
 	if c.Timestamp == nil {
 		return []question{{chain(c), proven}}

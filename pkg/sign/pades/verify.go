@@ -229,9 +229,6 @@ func (v *verifier) stamp(i int, at time.Time) error {
 	}
 	if token == nil {
 		r.Problem = problemOf(err)
-		if errors.Is(err, cms.ErrDigestMismatch) {
-			r.Problem = problemOf(cms.ErrDigestMismatch)
-		}
 		return nil
 	}
 	r.Intact = true
@@ -252,13 +249,12 @@ const skew = 5 * time.Minute
 
 // judgeStamp tells whether an authority is trusted at a time that its token lies before.
 func (v *verifier) judgeStamp(authority *x509.Certificate, carried []*x509.Certificate, stamped, at time.Time) (question, string) {
-	const untrusted = "The time-stamp of the signature is wrong or not trusted."
 	if stamped.After(at.Add(skew)) {
 		return question{}, "The time-stamp is of a later time than what covers it."
 	}
 	chain, err := v.path(authority, carried, at, x509.ExtKeyUsageTimeStamping)
 	if err != nil {
-		return question{}, untrusted
+		return question{}, problemOf(cms.ErrTimestamp)
 	}
 	for i, c := range chain[:len(chain)-1] {
 		s := v.evidence.status(c, chain[i+1], at)
@@ -514,24 +510,8 @@ func (v *verifier) compare(from, to int64) (pdf.Change, error) {
 
 // problemOf says what an error of the check means to a reader.
 func problemOf(err error) string {
-	for _, p := range []struct {
-		is   error
-		text string
-	}{
-		{cms.ErrDigestMismatch, "The signed bytes were changed after signing."},
-		{cms.ErrSignature, "The signature does not belong to the signer's certificate."},
-		{cms.ErrSigningCertificate, "The signature names another certificate than the one it comes with."},
-		{cms.ErrUnsupported, "The signature uses an algorithm that is weak or unknown."},
-		{cms.ErrTimestamp, "The time-stamp of the signature is wrong or not trusted."},
-		{cms.ErrUntrusted, "The signer's certificate does not lead to a trusted authority."},
-		{cms.ErrMalformed, "The signature is damaged."},
-	} {
-		if errors.Is(err, p.is) {
-			return p.text
-		}
+	if errors.Is(err, cms.ErrDigestMismatch) {
+		return "The signed bytes were changed after signing."
 	}
-	if err != nil {
-		return "The signature can not be checked."
-	}
-	return ""
+	return cms.Problem(err)
 }
