@@ -51,20 +51,25 @@ func compile(folder string) (string, error) {
 	return path, err
 }
 
-// bench is the Java program that judges; it runs as long as the tests, because starting
-// one costs more than what it does.
+// bench is a program that judges; it runs as long as the tests, because starting one costs
+// more than what it does.
 type bench struct {
 	mu  sync.Mutex
 	in  io.Writer
 	out *bufio.Reader
 }
 
+// java is the program of PDFBox and Bouncy Castle.
 var java = once(func() (*bench, error) {
 	path, err := compile(filepath.Join("..", "judges"))
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command("java", "-XX:+UseSerialGC", "-Xmx512m", "-cp", path, "Judge")
+	return serve(exec.Command("java", "-XX:+UseSerialGC", "-Xmx512m", "-cp", path, "Judge"))
+})
+
+// serve starts a program that answers each line with a line.
+func serve(cmd *exec.Cmd) (*bench, error) {
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -82,7 +87,7 @@ var java = once(func() (*bench, error) {
 		_ = cmd.Wait()
 	})
 	return &bench{in: in, out: bufio.NewReader(out)}, nil
-})
+}
 
 // ask puts a question and reads the answer.
 func (b *bench) ask(t testing.TB, answer any, words ...string) {
@@ -92,7 +97,7 @@ func (b *bench) ask(t testing.TB, answer any, words ...string) {
 	_, err := io.WriteString(b.in, strings.Join(words, "\t")+"\n")
 	require.NoError(t, err)
 	line, err := b.out.ReadBytes('\n')
-	require.NoError(t, err)
+	require.NoError(t, err, "what it needs may be missing: run make tools")
 	var failed struct{ Error string }
 	require.NoError(t, json.Unmarshal(line, &failed))
 	require.Emptyf(t, failed.Error, "%s", strings.Join(words, " "))

@@ -1,11 +1,9 @@
 package sign
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"os/exec"
@@ -47,54 +45,16 @@ func requireKept(t *testing.T, before, after string) {
 		}
 	}
 
-	reader := pdfjs(t)
-	require.Equal(t, reader.pages(t, before), reader.pages(t, after), "the text of the pages, as pdf.js sees it")
+	text := func(file string) []string {
+		var answer struct{ Pages []string }
+		pdfjs(t).ask(t, &answer, file)
+		return answer.Pages
+	}
+	require.Equal(t, text(before), text(after), "the text of the pages, as pdf.js sees it")
 }
 
-// reader is pdf.js; it runs as long as the tests.
-type reader struct {
-	mu  sync.Mutex
-	in  io.Writer
-	out *bufio.Reader
-}
-
-var pdfjs = once(func() (*reader, error) {
-	cmd := exec.Command("node", script("read.mjs"))
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	atEnd(func() {
-		_ = in.Close()
-		_ = cmd.Wait()
-	})
-	return &reader{in: in, out: bufio.NewReader(out)}, nil
-})
-
-func (r *reader) pages(t testing.TB, file string) []string {
-	t.Helper()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_, err := io.WriteString(r.in, file+"\n")
-	require.NoError(t, err)
-	line, err := r.out.ReadBytes('\n')
-	require.NoError(t, err, "the npm packages of e2e/inputs may be missing: run make tools")
-	var answer struct {
-		Error string
-		Pages []string
-	}
-	require.NoError(t, json.Unmarshal(line, &answer))
-	require.Emptyf(t, answer.Error, "pdf.js cannot read %s", file)
-	return answer.Pages
-}
+// pdfjs reads pages with PDF.js.
+var pdfjs = once(func() (*bench, error) { return serve(exec.Command("node", script("read.mjs"))) })
 
 // resolution is of the pictures that are compared, in dots per inch.
 const resolution = 100
