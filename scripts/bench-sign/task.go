@@ -171,7 +171,8 @@ func signNineTimes(ctx context.Context, from, to, keyFile string) error {
 		if _, err := out.WriteAt(made.Tail, src.Size); err != nil {
 			return err
 		}
-		src.Size, src.Digest = made.Digest.Bytes(), made.Digest
+		src.Digest = made.Digest()
+		src.Size = src.Digest.Bytes()
 	}
 	sum := src.Digest.Sum()
 	kept, err := src.Digest.MarshalBinary()

@@ -40,7 +40,7 @@ func timestamp(ctx context.Context, src Source, p Params) (*Addition, error) {
 	if err != nil {
 		return nil, err
 	}
-	if g.state, err = src.digest(ctx); err != nil {
+	if g.base, err = src.digest(ctx); err != nil {
 		return nil, err
 	}
 	if len(found) > 0 {
@@ -53,7 +53,7 @@ func timestamp(ctx context.Context, src Source, p Params) (*Addition, error) {
 		return nil, err
 	}
 	signed := len(slices.DeleteFunc(signatures, func(s pdf.Signature) bool { return s.Type == docTimestamp }))
-	return &Addition{Tail: g.tail, Digest: g.state, FieldName: name, Signatures: signed}, nil
+	return &Addition{Tail: g.tail, base: g.base, FieldName: name, Signatures: signed}, nil
 }
 
 // question is a certificate with its issuers, and when it must have been good.

@@ -21,7 +21,7 @@ type growth struct {
 	src    Source
 	limits pdf.Limits
 	tail   []byte
-	state  digest.State // after src and tail; zero until it is needed
+	base   digest.State // after src; zero until it is needed
 }
 
 func (g *growth) size() int64 { return g.src.Size + int64(len(g.tail)) }
@@ -58,7 +58,6 @@ func (g *growth) bounds() pdf.Limits {
 
 // add takes an update in, which belongs to it then.
 func (g *growth) add(tail []byte) {
-	g.state = g.state.With(tail)
 	if g.tail == nil {
 		g.tail = tail
 	} else {
@@ -108,7 +107,7 @@ func (g *growth) stamp(ctx context.Context, p *Params) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		token, err := p.tokenOver(ctx, g.state.With(update.Before(), update.After()))
+		token, err := p.tokenOver(ctx, g.base.With(g.tail, update.Before(), update.After()))
 		if err != nil {
 			return "", err
 		}

@@ -207,7 +207,7 @@ func finish(ctx context.Context, src Source, pending *Pending, value []byte, p P
 	if err := update.Fill(signature); err != nil {
 		return nil, err
 	}
-	g := &growth{src: src, limits: p.Limits, state: d.whole}
+	g := &growth{src: src, limits: p.Limits, base: d.whole}
 	g.add(update.Tail)
 	return p.complete(ctx, g, &update, signature, pending.kept.Reserve)
 }

@@ -59,7 +59,7 @@ func TestSignatureByAKeyElsewhere(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, level, made.Level)
 				data := append(bytes.Clone(original), made.Tail...)
-				require.Equal(t, digest.Empty().With(data).Sum(), made.Digest.Sum())
+				require.Equal(t, digest.Empty().With(data).Sum(), made.Digest().Sum())
 				reports := verify(t, data)
 				require.Equal(t, level, reports[1].Level)
 				for _, r := range reports {

@@ -76,15 +76,18 @@ type Params struct {
 type Addition struct {
 	// Tail is to be written behind the original.
 	Tail []byte
-	// Digest is SHA-256 after the whole output, to be kept for the next signature.
-	Digest digest.State
 	// FieldName is the full name of the signed field.
 	FieldName string
 	// Signatures is the number of signatures in the output, without document time-stamps.
 	Signatures int
 	// Level is the level reached; empty for a document time-stamp by itself.
 	Level Level
+
+	base digest.State // after the original
 }
+
+// Digest is SHA-256 after the whole output, to be kept for the next signature. It digests the tail.
+func (a *Addition) Digest() digest.State { return a.base.With(a.Tail) }
 
 // Sign makes a signature over all of a file. The file is only read, and with a known
 // digest only those parts that say how to append: see [Source].
@@ -144,7 +147,7 @@ func sign(ctx context.Context, src Source, p Params) (*Addition, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.state = d.whole
+	g.base = d.whole
 	g.add(update.Tail)
 	return p.complete(ctx, g, update, signature, reserve)
 }
@@ -176,7 +179,7 @@ func (p *Params) complete(ctx context.Context, g *growth, update *pdf.Update, si
 			return nil, err
 		}
 	}
-	return &Addition{Tail: g.tail, Digest: g.state, FieldName: update.FieldName, Signatures: update.Signatures, Level: p.Level}, nil
+	return &Addition{Tail: g.tail, base: g.base, FieldName: update.FieldName, Signatures: update.Signatures, Level: p.Level}, nil
 }
 
 // settle decides on the level.

@@ -358,7 +358,7 @@ func TestAKnownDigestSavesThePass(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			first, made := sign(t, data, s, pades.Params{})
-			kept, err := made.Digest.MarshalBinary()
+			kept, err := made.Digest().MarshalBinary()
 			require.NoError(t, err)
 			state, err := digest.Restore(kept, sha256.Sum256(first), int64(len(first)))
 			require.NoError(t, err)
@@ -372,7 +372,7 @@ func TestAKnownDigestSavesThePass(t *testing.T) {
 				require.Less(t, in.bytes, size/10)
 			}
 			second := append(bytes.Clone(first), made.Tail...)
-			require.Equal(t, sha256.Sum256(second), made.Digest.Sum())
+			require.Equal(t, sha256.Sum256(second), made.Digest().Sum())
 			requireValid(t, second, 2)
 		})
 	}

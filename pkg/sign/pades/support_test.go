@@ -116,8 +116,8 @@ func sign(t testing.TB, original []byte, s signer, p pades.Params) ([]byte, *pad
 	var out bytes.Buffer
 	require.NoError(t, made.WriteTo(t.Context(), &out, source(original)))
 	require.True(t, bytes.HasPrefix(out.Bytes(), original), "the original must be a prefix")
-	require.Equal(t, int64(out.Len()), made.Digest.Bytes())
-	require.Equal(t, sha256.Sum256(out.Bytes()), made.Digest.Sum())
+	require.Equal(t, int64(out.Len()), made.Digest().Bytes())
+	require.Equal(t, sha256.Sum256(out.Bytes()), made.Digest().Sum())
 	return out.Bytes(), made
 }
 

@@ -98,7 +98,7 @@ func (a *app) extend(ctx context.Context, addition *pades.Addition, in pades.Sou
 	if err := out.commit(); err != nil {
 		return err
 	}
-	sum := addition.Digest.Sum()
+	sum := addition.Digest().Sum()
 	return a.tell(signed{
 		File: path, Level: string(addition.Level), Field: addition.FieldName, Signatures: addition.Signatures, SHA256: hex.EncodeToString(sum[:]),
 	})
