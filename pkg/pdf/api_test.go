@@ -48,7 +48,7 @@ func TestNothingCanRewriteAFile(t *testing.T) {
 		"Before": "of an update", "After": "of an update",
 	}
 	reads := []string{ // all that is used of pdfcpu
-		"api.DisableConfigDir", "model.NewDefaultConfiguration", "model.LISTINFO", "model.ErrMaxRecursionDepthExceeded",
+		"api.DisableConfigDir", "model.NewDefaultConfiguration", "model.LISTINFO", "model.ErrMaxRecursionDepthExceeded", "model.XRefTableEntry",
 		"pdfcpu.ReadWithContext", "pdfcpu.ErrWrongPassword", "pdfcpu.ErrEncrypted",
 	}
 	written := map[string]bool{}

@@ -119,7 +119,7 @@ func inspect(ctx context.Context, r io.ReaderAt, size int64, limits Limits) (*In
 	if err := f.survey(); err != nil {
 		return nil, err
 	}
-	if err := secondOpinion(ctx, r, size, limits, pages); err != nil {
+	if err := f.secondOpinion(pages); err != nil {
 		return nil, err
 	}
 	f.budget, f.decoded = limits.Values, limits.Decoded

@@ -15,10 +15,11 @@ import (
 // withoutConfig keeps pdfcpu from writing its configuration to the home folder.
 var withoutConfig = sync.OnceFunc(api.DisableConfigDir)
 
-// secondOpinion lets pdfcpu read the whole file and compares its pages with ours:
+// secondOpinion lets pdfcpu read the whole file and compares its objects and pages with ours:
 // a file that two readers understand differently could show a signer something else than others see.
-func secondOpinion(ctx context.Context, r io.ReaderAt, size int64, limits Limits, pages []page) error {
+func (f *file) secondOpinion(pages []page) error {
 	withoutConfig()
+	ctx, limits, size := f.ctx, f.limits, f.size
 	conf := model.NewDefaultConfiguration()
 	conf.Offline = true
 	conf.Cmd = model.LISTINFO
@@ -28,9 +29,12 @@ func secondOpinion(ctx context.Context, r io.ReaderAt, size int64, limits Limits
 	conf.Limits.MaxXRefEntries = 4 * limits.Objects
 	conf.Limits.MaxObjectStreamCount = limits.Objects
 	conf.Limits.MaxRecursionDepth = 2 * limits.Depth
-	doc, err := pdfcpu.ReadWithContext(ctx, io.NewSectionReader(r, 0, size), conf)
+	doc, err := pdfcpu.ReadWithContext(ctx, io.NewSectionReader(f.r, 0, size), conf)
 	if err != nil {
 		return opinionError(ctx, err)
+	}
+	if err := f.samePlaces(doc.Table); err != nil {
+		return err
 	}
 	if err := doc.EnsurePageCount(); err != nil {
 		return opinionError(ctx, err)
@@ -45,6 +49,27 @@ func secondOpinion(ctx context.Context, r io.ReaderAt, size int64, limits Limits
 	for i, b := range bounds {
 		if math.Mod(float64(b.Rot-pages[i].info.Rotate), 360) != 0 {
 			return broken("page %d can be read in two ways", i+1)
+		}
+	}
+	return nil
+}
+
+// samePlaces tells whether pdfcpu found the objects where the file says that they are. Where
+// it could not it has searched the file for objects, as some readers do and others do not; behind
+// an update that search finds something else.
+func (f *file) samePlaces(theirs map[int]*model.XRefTableEntry) error {
+	for num, entry := range theirs {
+		x, ok := f.xrefs.find(int64(num))
+		if entry.Free || entry.Offset == nil || *entry.Offset == 0 {
+			continue
+		}
+		if !ok || x.kind != xrefInUse || x.at+f.base != *entry.Offset {
+			return broken("object %d can be found in two places", num)
+		}
+	}
+	for _, x := range f.xrefs {
+		if entry := theirs[int(x.num)]; x.kind == xrefInUse && (entry == nil || entry.Free) {
+			return broken("object %d can be found in one way only", x.num)
 		}
 	}
 	return nil

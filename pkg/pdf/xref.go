@@ -51,7 +51,7 @@ func (f *file) readXRefs() error {
 // readSection reads the section at off, a table or a stream. Junk before the
 // header shifts some producers' offsets and not others': the newest section tells.
 func (f *file) readSection(off int64, newest bool) (*dict, bool, error) {
-	if newest && f.base > 0 && f.sectionAt(off) {
+	if newest && f.base > 0 && !f.exactlyAt(off+f.base) && f.sectionAt(off) {
 		f.base = 0
 	}
 	at := off + f.base
@@ -69,7 +69,13 @@ func (f *file) readSection(off int64, newest bool) (*dict, bool, error) {
 	return trailer, true, err
 }
 
-// sectionAt tells whether a section begins at the absolute offset off.
+// exactlyAt tells whether a section begins at the absolute offset off and no byte later.
+func (f *file) exactlyAt(off int64) bool {
+	two, err := f.window(off-1, 2)
+	return err == nil && len(two) == 2 && isSpace(two[0]) && !isSpace(two[1]) && f.sectionAt(off)
+}
+
+// sectionAt tells whether a section begins at the absolute offset off, or after white space there.
 func (f *file) sectionAt(off int64) bool {
 	head, err := f.window(off, 32)
 	if err != nil {
