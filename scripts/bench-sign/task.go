@@ -162,7 +162,7 @@ func signNineTimes(ctx context.Context, from, to, keyFile string) error {
 	if err != nil {
 		return err
 	}
-	src := pades.Source{ReaderAt: out, Size: size}
+	src := digest.Source{ReaderAt: out, Size: size}
 	for range 9 {
 		made, err := pades.Sign(ctx, src, params(key, chain, true))
 		if err != nil {
@@ -260,7 +260,7 @@ var buffer [128 << 10]byte
 
 // ours signs the file in place; the next signature is written over this one.
 func ours(ctx context.Context, f *os.File, size int64, kept []byte, p pades.Params) error {
-	src := pades.Source{ReaderAt: f, Size: size}
+	src := digest.Source{ReaderAt: f, Size: size}
 	if len(kept) > digest.Size {
 		var err error
 		if src.Digest, err = digest.Restore(kept[digest.Size:], [digest.Size]byte(kept), size); err != nil {

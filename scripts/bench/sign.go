@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"time"
 
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/pdf/pdftest"
 	"signbus.dev/pkg/sign/pades"
 )
@@ -48,7 +49,7 @@ func benchSign(ctx context.Context, length time.Duration) error {
 			return err
 		}
 		ours, err := load(ctx, 1, length, func(ctx context.Context, _ int64) error {
-			_, err := pades.Sign(ctx, pades.Source{ReaderAt: bytes.NewReader(doc), Size: int64(len(doc))}, pades.Params{
+			_, err := pades.Sign(ctx, digest.Source{ReaderAt: bytes.NewReader(doc), Size: int64(len(doc))}, pades.Params{
 				Signer: key, Chain: []*x509.Certificate{cert}, Time: time.Now(), Name: "Benchmark",
 			})
 			return err

@@ -13,6 +13,7 @@ import (
 	"signbus.dev/pkg/bus"
 	"signbus.dev/pkg/contract"
 	"signbus.dev/pkg/contract/handover"
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/sign/cades"
 	"signbus.dev/pkg/sign/cms"
@@ -122,7 +123,7 @@ func (s *Service) inspect(ctx context.Context, r blob.Reader, e contract.Envelop
 	if kind, _, err := mime.ParseMediaType(d.MimeType); err != nil || kind != contract.MimeP7M {
 		return &pdf.Info{}, nil //nolint:nilerr // whatever it is called, it is content
 	}
-	message, err := cades.Open(cades.Source{ReaderAt: r, Size: r.Size()}, cades.Source{})
+	message, err := cades.Open(digest.Source{ReaderAt: r, Size: r.Size()}, digest.Source{})
 	if err != nil {
 		return nil, err
 	}

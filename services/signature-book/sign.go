@@ -324,7 +324,7 @@ func (one *signer) append(ctx context.Context, in blob.Reader, state digest.Stat
 		if params.Extra, err = one.graphometry(action, state); err != nil {
 			return err
 		}
-		made, err = pades.Sign(ctx, pades.Source{ReaderAt: in, Size: in.Size(), Digest: state}, params)
+		made, err = pades.Sign(ctx, digest.Source{ReaderAt: in, Size: in.Size(), Digest: state}, params)
 		return err
 	})
 	if err != nil {

@@ -375,7 +375,7 @@ func TestSignaturesAroundAFile(t *testing.T) {
 
 		data, err := blob.ReadAll(t.Context(), b.blobs, scope, p.Documents[0].SHA256)
 		require.NoError(t, err)
-		message, err := cades.Open(cades.Source{ReaderAt: bytes.NewReader(data), Size: int64(len(data))}, cades.Source{})
+		message, err := cades.Open(digest.Source{ReaderAt: bytes.NewReader(data), Size: int64(len(data))}, digest.Source{})
 		require.NoError(t, err)
 		reports, err := message.Verify(t.Context(), b.authority.Roots(), b.clock.Now())
 		require.NoError(t, err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/sign/cades"
 	"signbus.dev/pkg/sign/pades"
 	"signbus.dev/services/signature-book/pages"
@@ -42,7 +43,7 @@ func (s *Service) verifyPDF(ctx context.Context, file io.ReaderAt, size int64) (
 }
 
 func (s *Service) verifyMessage(ctx context.Context, file io.ReaderAt, size int64) ([]pages.Checked, error) {
-	message, err := cades.Open(cades.Source{ReaderAt: file, Size: size}, cades.Source{})
+	message, err := cades.Open(digest.Source{ReaderAt: file, Size: size}, digest.Source{})
 	if err != nil {
 		return nil, errors.Join(pages.ErrNotReadable, err)
 	}

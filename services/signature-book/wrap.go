@@ -19,7 +19,7 @@ import (
 func (one *signer) wrap(ctx context.Context, in blob.Reader, state digest.State, v *version) error {
 	var message *cades.Message
 	err := one.guard(func() (err error) {
-		message, err = one.message(cades.Source{ReaderAt: in, Size: in.Size(), Digest: state}, v)
+		message, err = one.message(digest.Source{ReaderAt: in, Size: in.Size(), Digest: state}, v)
 		if err != nil {
 			return err
 		}
@@ -48,9 +48,9 @@ func (one *signer) stampValue(ctx context.Context, value []byte) ([]byte, error)
 	return one.Timestamp(ctx, sum[:])
 }
 
-func (one *signer) message(src cades.Source, v *version) (*cades.Message, error) {
+func (one *signer) message(src digest.Source, v *version) (*cades.Message, error) {
 	if signedMessage(v.mimeType) {
-		return cades.Open(src, cades.Source{})
+		return cades.Open(src, digest.Source{})
 	}
 	return cades.New(src, false), nil
 }

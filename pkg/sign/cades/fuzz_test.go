@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/sign/cades"
 )
 
@@ -82,7 +83,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add([]byte(base64.StdEncoding.EncodeToString(g.detached)), true)
 	f.Add([]byte("-----BEGIN CMS-----\n"+base64.StdEncoding.EncodeToString(g.open)+"\n-----END CMS-----\n"), false)
 	f.Fuzz(func(t *testing.T, signed []byte, detached bool) {
-		beside := cades.Source{}
+		beside := digest.Source{}
 		if detached {
 			beside = source(content)
 		}

@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/sign/cms"
 )
 
@@ -23,21 +24,21 @@ var (
 // copies it. It is for one goroutine.
 type Message struct {
 	message  *cms.Message
-	content  Source // beside the message: of a new one, and of a detached one
+	content  digest.Source // beside the message: of a new one, and of a detached one
 	detached bool
 	digests  map[crypto.Hash][]byte
 }
 
 // New makes a message without signatures. A detached one (.p7s) leaves the content out.
-func New(content Source, detached bool) *Message {
+func New(content digest.Source, detached bool) *Message {
 	return &Message{message: cms.NewMessage(), content: content, detached: detached}
 }
 
 // Open reads a signed message, of whatever software: DER or BER, PEM, or base64 alone. The
-// content is given when the message is detached, and is the zero Source otherwise; what
+// content is given when the message is detached, and is the zero [digest.Source] otherwise; what
 // does not fit is ErrContent. A file that is no signed message is cms.ErrMalformed; a wrong
 // content is found by Verify and Sign.
-func Open(signed, content Source) (*Message, error) {
+func Open(signed, content digest.Source) (*Message, error) {
 	in, size, err := binary(signed)
 	if err != nil {
 		return nil, fmt.Errorf("open signature: %w", err)
@@ -81,7 +82,7 @@ func (m *Message) reader() io.Reader {
 
 // Extract writes the content.
 func (m *Message) Extract(ctx context.Context, out io.Writer) error {
-	if err := pass(ctx, out, m.reader(), m.ContentSize()); err != nil {
+	if err := digest.Copy(ctx, out, m.reader(), m.ContentSize()); err != nil {
 		return fmt.Errorf("extract content: %w", err)
 	}
 	return nil
@@ -111,7 +112,7 @@ func (m *Message) WriteTo(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("write signature: %w", err)
 	}
 	if !m.detached {
-		if err := pass(ctx, out, m.reader(), m.ContentSize()); err != nil {
+		if err := digest.Copy(ctx, out, m.reader(), m.ContentSize()); err != nil {
 			return fmt.Errorf("write signature: %w", err)
 		}
 	}
@@ -145,7 +146,7 @@ func (m *Message) digest(ctx context.Context, hashes ...crypto.Hash) error {
 	if len(out) == 0 {
 		return nil
 	}
-	if err := pass(ctx, io.MultiWriter(out...), m.reader(), m.ContentSize()); err != nil {
+	if err := digest.Copy(ctx, io.MultiWriter(out...), m.reader(), m.ContentSize()); err != nil {
 		return err
 	}
 	for h, state := range states {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/sign/cades"
 	"signbus.dev/pkg/sign/cms"
 )
@@ -65,7 +66,7 @@ func TestSignaturesOfOtherSoftwareAreExtended(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			theirs := c.bySomebodyElse(t, test.data, test.form, test.arguments...)
-			beside := cades.Source{}
+			beside := digest.Source{}
 			if test.detached {
 				beside = source(test.data)
 			}
@@ -131,7 +132,7 @@ func TestBase64IsRead(t *testing.T) {
 		"old PEM":           "-----BEGIN PKCS #7 SIGNED DATA-----\n" + lines.String() + "-----END PKCS #7 SIGNED DATA-----\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, err := cades.Open(source([]byte(text)), cades.Source{})
+			m, err := cades.Open(source([]byte(text)), digest.Source{})
 			require.NoError(t, err)
 			var out bytes.Buffer
 			require.NoError(t, m.Extract(t.Context(), &out))
@@ -158,22 +159,22 @@ func TestOpenRefuses(t *testing.T) {
 	openssl(t, "cms", "-encrypt", "-aes256", "-outform", "DER", "-in", write(t, "content", content), "-out", encrypted, writePEM(t, "CERTIFICATE", person[0].Raw))
 	for name, test := range map[string]struct {
 		signed  []byte
-		content cades.Source
+		content digest.Source
 		want    error
 		says    string
 	}{
-		"nothing":                  {nil, cades.Source{}, cms.ErrMalformed, "empty"},
-		"a PDF":                    {[]byte("%PDF-1.7\n"), cades.Source{}, cms.ErrMalformed, "neither DER nor PEM nor base64"},
-		"a certificate":            {chain[0].Raw, cades.Source{}, cms.ErrMalformed, "not a signed message"},
-		"a certificate in PEM":     {pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: chain[0].Raw}), cades.Source{}, cms.ErrMalformed, "PEM"},
-		"an encrypted message":     {read(t, encrypted), cades.Source{}, cms.ErrMalformed, "encrypted"},
-		"a time-stamp":             {token, cades.Source{}, cms.ErrUnsupported, "time-stamp"},
-		"cut":                      {p7m[:len(p7m)-1], cades.Source{}, cms.ErrMalformed, ""},
-		"bytes after it":           {append(bytes.Clone(p7m), 1), cades.Source{}, cms.ErrMalformed, "bytes after"},
-		"text that is no base64":   {[]byte("MIIB*"), cades.Source{}, cms.ErrMalformed, "base64"},
-		"base64 of something else": {[]byte(base64.StdEncoding.EncodeToString(chain[0].Raw)), cades.Source{}, cms.ErrMalformed, "not a signed message"},
-		"nested without end":       {bytes.Repeat([]byte{0x30, 0x80}, 1<<20), cades.Source{}, cms.ErrMalformed, ""},
-		"detached without content": {bytesOf(t, detached), cades.Source{}, cades.ErrContent, "detached"},
+		"nothing":                  {nil, digest.Source{}, cms.ErrMalformed, "empty"},
+		"a PDF":                    {[]byte("%PDF-1.7\n"), digest.Source{}, cms.ErrMalformed, "neither DER nor PEM nor base64"},
+		"a certificate":            {chain[0].Raw, digest.Source{}, cms.ErrMalformed, "not a signed message"},
+		"a certificate in PEM":     {pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: chain[0].Raw}), digest.Source{}, cms.ErrMalformed, "PEM"},
+		"an encrypted message":     {read(t, encrypted), digest.Source{}, cms.ErrMalformed, "encrypted"},
+		"a time-stamp":             {token, digest.Source{}, cms.ErrUnsupported, "time-stamp"},
+		"cut":                      {p7m[:len(p7m)-1], digest.Source{}, cms.ErrMalformed, ""},
+		"bytes after it":           {append(bytes.Clone(p7m), 1), digest.Source{}, cms.ErrMalformed, "bytes after"},
+		"text that is no base64":   {[]byte("MIIB*"), digest.Source{}, cms.ErrMalformed, "base64"},
+		"base64 of something else": {[]byte(base64.StdEncoding.EncodeToString(chain[0].Raw)), digest.Source{}, cms.ErrMalformed, "not a signed message"},
+		"nested without end":       {bytes.Repeat([]byte{0x30, 0x80}, 1<<20), digest.Source{}, cms.ErrMalformed, ""},
+		"detached without content": {bytesOf(t, detached), digest.Source{}, cades.ErrContent, "detached"},
 		"attached with content":    {p7m, source(content), cades.ErrContent, "inside"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -184,7 +185,7 @@ func TestOpenRefuses(t *testing.T) {
 		})
 	}
 	gone := errors.New("disk is gone")
-	_, err = cades.Open(cades.Source{ReaderAt: broken{gone}, Size: 1000}, cades.Source{})
+	_, err = cades.Open(digest.Source{ReaderAt: broken{gone}, Size: 1000}, digest.Source{})
 	require.ErrorIs(t, err, gone)
 }
 
@@ -252,7 +253,7 @@ func TestMemoryDoesNotGrowWithTheContent(t *testing.T) {
 	const size = 200 << 20
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	m := cades.New(cades.Source{ReaderAt: zeros(size), Size: size}, false)
+	m := cades.New(digest.Source{ReaderAt: zeros(size), Size: size}, false)
 	require.NoError(t, m.Sign(t.Context(), c.params(t, cades.LevelBT, key, chain)))
 	sum := sha256.New()
 	require.NoError(t, m.WriteTo(t.Context(), sum))

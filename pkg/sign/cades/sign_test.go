@@ -142,7 +142,7 @@ func TestKnownDigestSparesThePass(t *testing.T) {
 	c := newCircle(t)
 	key, chain := c.person(t, "Anna", "P-256")
 	counted := &counter{Reader: bytes.NewReader(content)}
-	known := cades.Source{ReaderAt: counted, Size: int64(len(content)), Digest: digest.Empty().With(content)}
+	known := digest.Source{ReaderAt: counted, Size: int64(len(content)), Digest: digest.Empty().With(content)}
 	m := cades.New(known, true)
 	require.NoError(t, m.Sign(t.Context(), c.params(t, cades.LevelBB, key, chain)))
 	c.requireOpenSSL(t, bytesOf(t, m), true)
@@ -279,7 +279,7 @@ func BenchmarkSign(b *testing.B) {
 			b.SetBytes(size)
 			b.ReportAllocs()
 			for b.Loop() {
-				m := cades.New(cades.Source{ReaderAt: zeros(size), Size: size}, false)
+				m := cades.New(digest.Source{ReaderAt: zeros(size), Size: size}, false)
 				if err := m.Sign(b.Context(), c.params(b, cades.LevelBB, key, chain)); err != nil {
 					b.Fatal(err)
 				}

@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ocsp"
 
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/sign/cades"
 	"signbus.dev/pkg/sign/revocation"
 	"signbus.dev/pkg/sign/tsp"
@@ -161,8 +162,8 @@ func (c *circle) params(t testing.TB, level cades.Level, key crypto.Signer, chai
 	return cades.Params{Level: level, Signer: key, Chain: chain, Timestamp: c.tsa.Timestamp, Revocation: c.revocation(t), Now: clock}
 }
 
-func source(data []byte) cades.Source {
-	return cades.Source{ReaderAt: bytes.NewReader(data), Size: int64(len(data))}
+func source(data []byte) digest.Source {
+	return digest.Source{ReaderAt: bytes.NewReader(data), Size: int64(len(data))}
 }
 
 func bytesOf(t testing.TB, m *cades.Message) []byte {
@@ -175,7 +176,7 @@ func bytesOf(t testing.TB, m *cades.Message) []byte {
 
 func open(t testing.TB, signed []byte, detached bool) *cades.Message {
 	t.Helper()
-	beside := cades.Source{}
+	beside := digest.Source{}
 	if detached {
 		beside = source(content)
 	}

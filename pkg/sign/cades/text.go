@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/sign/cms"
 )
 
@@ -31,7 +32,7 @@ type textReader struct {
 func notSigned(why string) error { return fmt.Errorf("%s: %w", why, cms.ErrMalformed) }
 
 // binary returns the DER or BER of a message that may be written as PEM (RFC 7468) or as base64 alone.
-func binary(in Source) (io.ReaderAt, int64, error) {
+func binary(in digest.Source) (io.ReaderAt, int64, error) {
 	head := make([]byte, min(512, in.Size))
 	if n, err := in.ReadAt(head, 0); n < len(head) {
 		return nil, 0, fmt.Errorf("read: %w", err)
@@ -82,7 +83,7 @@ var kinds = func() (kinds [256]byte) {
 // index goes through the text once and remembers where each stride begins.
 func (t *textReader) index(begin, size int64, pem bool) error {
 	letters, next, padded := int64(0), int64(0), int64(0)
-	buf := make([]byte, chunk)
+	buf := make([]byte, 128<<10)
 	t.end = size
 	for off := begin; off < t.end; {
 		n, err := t.in.ReadAt(buf[:min(int64(len(buf)), t.end-off)], off)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/pdf/pdftest"
 	"signbus.dev/pkg/sign/keys"
@@ -72,7 +73,7 @@ func TestTokenSigns(t *testing.T) {
 		require.Len(t, key.Chain, 3)
 
 		original := pdftest.Sample(1, "A contract")
-		src := pades.Source{ReaderAt: bytes.NewReader(original), Size: int64(len(original))}
+		src := digest.Source{ReaderAt: bytes.NewReader(original), Size: int64(len(original))}
 		addition, err := pades.Sign(t.Context(), src, pades.Params{Signer: key.Signer, Chain: key.Chain, Name: "Anna Example", Time: time.Now()})
 		require.NoError(t, err)
 		var signed bytes.Buffer
@@ -121,7 +122,7 @@ func TestTokenUnplugged(t *testing.T) {
 	require.NoError(t, os.RemoveAll(folder))
 
 	original := pdftest.Sample(1, "A contract")
-	_, err = pades.Sign(t.Context(), pades.Source{ReaderAt: bytes.NewReader(original), Size: int64(len(original))},
+	_, err = pades.Sign(t.Context(), digest.Source{ReaderAt: bytes.NewReader(original), Size: int64(len(original))},
 		pades.Params{Signer: key.Signer, Chain: key.Chain, Name: "Anna Example", Time: time.Now()})
 	require.ErrorIs(t, err, keys.ErrToken)
 }

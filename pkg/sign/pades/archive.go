@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/sign/cms"
 	"signbus.dev/pkg/sign/revocation"
@@ -19,7 +20,7 @@ import (
 //
 // Of the parameters TimestampDigest, Revocation, Now and Limits count. Without Revocation
 // no data is added: then the time-stamp proves no more than that the file existed.
-func Timestamp(ctx context.Context, src Source, p Params) (*Addition, error) {
+func Timestamp(ctx context.Context, src digest.Source, p Params) (*Addition, error) {
 	out, err := timestamp(ctx, src, p)
 	if err != nil {
 		return nil, fmt.Errorf("time-stamp pdf: %w", err)
@@ -27,7 +28,7 @@ func Timestamp(ctx context.Context, src Source, p Params) (*Addition, error) {
 	return out, nil
 }
 
-func timestamp(ctx context.Context, src Source, p Params) (*Addition, error) {
+func timestamp(ctx context.Context, src digest.Source, p Params) (*Addition, error) {
 	if p.TimestampDigest == nil {
 		return nil, fmt.Errorf("%w: a document time-stamp needs an authority; name one", ErrTimestamp)
 	}
@@ -40,7 +41,7 @@ func timestamp(ctx context.Context, src Source, p Params) (*Addition, error) {
 	if err != nil {
 		return nil, err
 	}
-	if g.base, err = src.digest(ctx); err != nil {
+	if g.base, err = stateOf(ctx, src); err != nil {
 		return nil, err
 	}
 	if len(found) > 0 {

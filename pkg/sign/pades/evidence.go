@@ -6,13 +6,13 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"slices"
 	"time"
 
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/sign/cms"
 	"signbus.dev/pkg/sign/revocation"
 )
@@ -119,10 +119,9 @@ func (d *rangeDigests) pass(h crypto.Hash) (map[int][]byte, error) {
 	ranges := slices.SortedFunc(slices.Values(d.ranges), func(a, b signedRange) int { return cmp.Compare(a.bytes[1], b.bytes[1]) })
 	sums := make(map[int][]byte, len(ranges))
 	running := h.New()
-	buf := make([]byte, chunk)
 	var at int64
 	for _, r := range ranges {
-		if err := d.feed(running, buf, at, r.bytes[1]); err != nil {
+		if err := d.feed(running, at, r.bytes[1]); err != nil {
 			return nil, err
 		}
 		at = r.bytes[1]
@@ -134,7 +133,7 @@ func (d *rangeDigests) pass(h crypto.Hash) (map[int][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := d.feed(own, buf, r.bytes[2], r.bytes[2]+r.bytes[3]); err != nil {
+		if err := d.feed(own, r.bytes[2], r.bytes[2]+r.bytes[3]); err != nil {
 			return nil, err
 		}
 		sums[r.signature] = own.Sum(nil)
@@ -143,20 +142,6 @@ func (d *rangeDigests) pass(h crypto.Hash) (map[int][]byte, error) {
 }
 
 // feed hashes the bytes from one offset to another.
-func (d *rangeDigests) feed(h hash.Hash, buf []byte, from, to int64) error {
-	for from < to {
-		if err := d.ctx.Err(); err != nil {
-			return err
-		}
-		n, err := d.in.ReadAt(buf[:min(int64(len(buf)), to-from)], from)
-		if n == 0 {
-			if err == nil || errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return fmt.Errorf("read signed bytes: %w", err)
-		}
-		h.Write(buf[:n])
-		from += int64(n)
-	}
-	return nil
+func (d *rangeDigests) feed(h hash.Hash, from, to int64) error {
+	return digest.Copy(d.ctx, h, io.NewSectionReader(d.in, from, to-from), to-from)
 }

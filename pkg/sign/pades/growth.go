@@ -18,7 +18,7 @@ import (
 // growth is a file with what was added to it so far, as if it were one. Each further
 // update is prepared over both; nothing is written before all of them are there.
 type growth struct {
-	src    Source
+	src    digest.Source
 	limits pdf.Limits
 	tail   []byte
 	base   digest.State // after src; zero until it is needed

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/sign/pades"
 )
 
@@ -73,7 +74,7 @@ func TestALargeFileTakesLittleMemory(t *testing.T) {
 	p := long(t, pades.LevelBLTA)
 	p.Signer, p.Chain = s.key, s.chain
 	in := &watched{ReaderAt: f}
-	src := pades.Source{ReaderAt: in, Size: size}
+	src := digest.Source{ReaderAt: in, Size: size}
 	for range 2 {
 		made, err := pades.Sign(t.Context(), src, p)
 		require.NoError(t, err)

@@ -54,7 +54,7 @@ const remoteReserve = 24 << 10
 // Begin prepares a signature by a key that is elsewhere. It is Sign up to the key: Signer and
 // the parameters that get time-stamps and revocation data are not used, but the level asked
 // for must be one that [Finish] will be able to reach. Ed25519 always takes a pass over the file.
-func Begin(ctx context.Context, src Source, p Params) (*Pending, error) {
+func Begin(ctx context.Context, src digest.Source, p Params) (*Pending, error) {
 	pending, err := begin(ctx, src, p)
 	if err != nil {
 		return nil, fmt.Errorf("begin pdf signature: %w", err)
@@ -62,7 +62,7 @@ func Begin(ctx context.Context, src Source, p Params) (*Pending, error) {
 	return pending, nil
 }
 
-func begin(ctx context.Context, src Source, p Params) (*Pending, error) {
+func begin(ctx context.Context, src digest.Source, p Params) (*Pending, error) {
 	if len(p.Chain) == 0 {
 		return nil, fmt.Errorf("no certificate: %w", cms.ErrKeyMismatch)
 	}
@@ -78,7 +78,7 @@ func begin(ctx context.Context, src Source, p Params) (*Pending, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := src.digests(ctx, cms.HashFor(p.Chain[0].PublicKey))
+	d, err := digestsOf(ctx, src, cms.HashFor(p.Chain[0].PublicKey))
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func unmarshalPending(data []byte) (*Pending, error) {
 // the parameters those that get time-stamps and revocation data count, Now and Limits. The certificate
 // must be valid now, and a value that does not verify is [cms.ErrSignature]. The pending signature
 // stays as it is, so that what failed can be tried again.
-func Finish(ctx context.Context, src Source, pending *Pending, value []byte, p Params) (*Addition, error) {
+func Finish(ctx context.Context, src digest.Source, pending *Pending, value []byte, p Params) (*Addition, error) {
 	out, err := finish(ctx, src, pending, value, p)
 	if err != nil {
 		return nil, fmt.Errorf("finish pdf signature: %w", err)
@@ -171,7 +171,7 @@ func Finish(ctx context.Context, src Source, pending *Pending, value []byte, p P
 	return out, nil
 }
 
-func finish(ctx context.Context, src Source, pending *Pending, value []byte, p Params) (*Addition, error) {
+func finish(ctx context.Context, src digest.Source, pending *Pending, value []byte, p Params) (*Addition, error) {
 	p.Level = pending.kept.Level
 	if err := p.settle(); err != nil {
 		return nil, err
@@ -184,7 +184,7 @@ func finish(ctx context.Context, src Source, pending *Pending, value []byte, p P
 	}
 	update := pending.update
 	update.Tail = bytes.Clone(update.Tail)
-	d, err := src.digests(ctx, pending.cms.Hash())
+	d, err := digestsOf(ctx, src, pending.cms.Hash())
 	if err != nil {
 		return nil, err
 	}

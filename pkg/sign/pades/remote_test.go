@@ -82,7 +82,7 @@ func TestPendingKnowsItsFile(t *testing.T) {
 	s, data := ecdsaSigner("Anna"), pdftest.Padded(5<<20)
 	pending := begin(t, data, s, pades.Params{})
 	value := answer(t, s, pending)
-	finish := func(src pades.Source, p pades.Params, value []byte) error {
+	finish := func(src digest.Source, p pades.Params, value []byte) error {
 		_, err := pades.Finish(t.Context(), src, pending, value, p)
 		return err
 	}
@@ -99,7 +99,7 @@ func TestPendingKnowsItsFile(t *testing.T) {
 
 	// With the digest known the file is not read at all, and a failure can be repeated.
 	in := &counted{ReaderAt: bytes.NewReader(data)}
-	require.NoError(t, finish(pades.Source{ReaderAt: in, Size: int64(len(data)), Digest: digest.Empty().With(data)}, pades.Params{}, value))
+	require.NoError(t, finish(digest.Source{ReaderAt: in, Size: int64(len(data)), Digest: digest.Empty().With(data)}, pades.Params{}, value))
 	require.Zero(t, in.bytes)
 	require.NoError(t, finish(source(data), pades.Params{}, value))
 }

@@ -90,8 +90,8 @@ type Addition struct {
 func (a *Addition) Digest() digest.State { return a.base.With(a.Tail) }
 
 // Sign makes a signature over all of a file. The file is only read, and with a known
-// digest only those parts that say how to append: see [Source].
-func Sign(ctx context.Context, src Source, p Params) (*Addition, error) {
+// digest only those parts that say how to append: see [digest.Source].
+func Sign(ctx context.Context, src digest.Source, p Params) (*Addition, error) {
 	addition, err := sign(ctx, src, p)
 	if err != nil {
 		return nil, fmt.Errorf("sign pdf: %w", err)
@@ -99,7 +99,7 @@ func Sign(ctx context.Context, src Source, p Params) (*Addition, error) {
 	return addition, nil
 }
 
-func sign(ctx context.Context, src Source, p Params) (*Addition, error) {
+func sign(ctx context.Context, src digest.Source, p Params) (*Addition, error) {
 	if p.Signer == nil {
 		return nil, fmt.Errorf("no key: %w", cms.ErrKeyMismatch)
 	}
@@ -112,7 +112,7 @@ func sign(ctx context.Context, src Source, p Params) (*Addition, error) {
 	if err := p.equipped(); err != nil {
 		return nil, err
 	}
-	src, release, err := src.resident()
+	src, release, err := src.Resident()
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func sign(ctx context.Context, src Source, p Params) (*Addition, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := src.digests(ctx, cms.HashFor(p.Signer.Public()))
+	d, err := digestsOf(ctx, src, cms.HashFor(p.Signer.Public()))
 	if err != nil {
 		return nil, err
 	}

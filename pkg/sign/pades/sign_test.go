@@ -364,7 +364,7 @@ func TestAKnownDigestSavesThePass(t *testing.T) {
 			require.NoError(t, err)
 
 			in := &counted{ReaderAt: bytes.NewReader(first)}
-			made, err = pades.Sign(t.Context(), pades.Source{ReaderAt: in, Size: int64(len(first)), Digest: state}, pades.Params{Signer: s.key, Chain: s.chain})
+			made, err = pades.Sign(t.Context(), digest.Source{ReaderAt: in, Size: int64(len(first)), Digest: state}, pades.Params{Signer: s.key, Chain: s.chain})
 			require.NoError(t, err)
 			if name == "Ed25519" {
 				require.Greater(t, in.bytes, size, "its digest has no state that is kept")
@@ -391,7 +391,7 @@ func TestWriteToCopiesFiles(t *testing.T) {
 	require.NoError(t, err)
 	defer in.Close()
 	s := ecdsaSigner("Anna")
-	src := pades.Source{ReaderAt: in, Size: int64(len(data))}
+	src := digest.Source{ReaderAt: in, Size: int64(len(data))}
 	made, err := pades.Sign(t.Context(), src, pades.Params{Signer: s.key, Chain: s.chain})
 	require.NoError(t, err)
 	want := append(bytes.Clone(data), made.Tail...)

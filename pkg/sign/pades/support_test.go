@@ -25,6 +25,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/sign/pades"
 	"signbus.dev/pkg/sign/tsp"
@@ -96,8 +97,8 @@ func ed25519Signer(name string) signer {
 	return testAuthority().issue(name, key, nil)
 }
 
-func source(data []byte) pades.Source {
-	return pades.Source{ReaderAt: bytes.NewReader(data), Size: int64(len(data))}
+func source(data []byte) digest.Source {
+	return digest.Source{ReaderAt: bytes.NewReader(data), Size: int64(len(data))}
 }
 
 // sign signs and checks what holds for every signature: the original is a prefix, the

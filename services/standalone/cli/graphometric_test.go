@@ -46,7 +46,7 @@ func TestVerifyExtractsGraphometricRecordings(t *testing.T) {
 	state, err := digest.Of(bytes.NewReader(original))
 	require.NoError(t, err)
 	key := p256()
-	made, err := pades.Sign(t.Context(), pades.Source{ReaderAt: bytes.NewReader(original), Size: int64(len(original)), Digest: state}, pades.Params{
+	made, err := pades.Sign(t.Context(), digest.Source{ReaderAt: bytes.NewReader(original), Size: int64(len(original)), Digest: state}, pades.Params{
 		Extra: []pdf.Entry{{Key: graphometric.EntryKey, Value: sealed}}, Time: time.Now(), Signer: key,
 		Chain: []*x509.Certificate{authority().certify("anna", key.Public(), time.Now().Add(-time.Hour), time.Now().AddDate(1, 0, 0)), authority().root},
 	})

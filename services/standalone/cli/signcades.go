@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/sign/cades"
 	"signbus.dev/pkg/sign/keys"
 )
@@ -30,7 +31,7 @@ func (s *signing) file(ctx context.Context) error {
 	}
 	reading := s.app.progress(s.in, s.size)
 	defer reading.end()
-	message, closeContent, err := s.message(cades.Source{ReaderAt: reading, Size: s.size})
+	message, closeContent, err := s.message(digest.Source{ReaderAt: reading, Size: s.size})
 	if err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func (s *signing) usageOfFile() error {
 }
 
 // message is a new one around the file, or the one that the file is.
-func (s *signing) message(in cades.Source) (*cades.Message, func(), error) {
+func (s *signing) message(in digest.Source) (*cades.Message, func(), error) {
 	if !looksLikeMessage(s.path) {
 		return cades.New(in, s.detached), func() {}, nil
 	}
@@ -118,8 +119,8 @@ func (s *signing) message(in cades.Source) (*cades.Message, func(), error) {
 
 // openMessage opens a signed message. A detached one has its content in the file of that
 // name, or in the one whose name the message has with .p7s behind it.
-func openMessage(in cades.Source, path, content string) (*cades.Message, func(), error) {
-	message, err := cades.Open(in, cades.Source{})
+func openMessage(in digest.Source, path, content string) (*cades.Message, func(), error) {
+	message, err := cades.Open(in, digest.Source{})
 	if content == "" && errors.Is(err, cades.ErrContent) {
 		content = strings.TrimSuffix(path, filepath.Ext(path))
 	}
@@ -133,7 +134,7 @@ func openMessage(in cades.Source, path, content string) (*cades.Message, func(),
 	closeContent := func() { _ = file.Close() }
 	info, err := file.Stat()
 	if err == nil {
-		message, err = cades.Open(in, cades.Source{ReaderAt: file, Size: info.Size()})
+		message, err = cades.Open(in, digest.Source{ReaderAt: file, Size: info.Size()})
 	}
 	if err != nil {
 		closeContent()

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/pdf/stamp"
 	"signbus.dev/pkg/sign/pades"
@@ -50,7 +51,7 @@ func (s *signing) pdf(ctx context.Context) error {
 		defer preview.discard()
 	}
 	if s.out != "" {
-		if err := s.writePDF(ctx, func(src pades.Source) (*pades.Addition, error) { return pades.Sign(ctx, src, params) }); err != nil {
+		if err := s.writePDF(ctx, func(src digest.Source) (*pades.Addition, error) { return pades.Sign(ctx, src, params) }); err != nil {
 			return err
 		}
 	}
@@ -70,7 +71,7 @@ func (s *signing) beginPDF(ctx context.Context, params pades.Params) error {
 		return err
 	}
 	reading := s.app.progress(s.in, s.size)
-	pending, err := pades.Begin(ctx, pades.Source{ReaderAt: reading, Size: s.size}, params)
+	pending, err := pades.Begin(ctx, digest.Source{ReaderAt: reading, Size: s.size}, params)
 	reading.end()
 	if err != nil {
 		return err
@@ -96,22 +97,24 @@ func (s *signing) finishPDF(ctx context.Context) error {
 	if err := s.ask(&params); err != nil {
 		return err
 	}
-	return s.writePDF(ctx, func(src pades.Source) (*pades.Addition, error) { return pades.Finish(ctx, src, pending, value, params) })
+	return s.writePDF(ctx, func(src digest.Source) (*pades.Addition, error) {
+		return pades.Finish(ctx, src, pending, value, params)
+	})
 }
 
 // writePDF signs, and writes the original with its signature.
-func (s *signing) writePDF(ctx context.Context, sign func(src pades.Source) (*pades.Addition, error)) error {
+func (s *signing) writePDF(ctx context.Context, sign func(src digest.Source) (*pades.Addition, error)) error {
 	if err := free(s.out, s.force, s.info); err != nil {
 		return err
 	}
 	reading := s.app.progress(s.in, s.size)
 	defer reading.end()
-	addition, err := sign(pades.Source{ReaderAt: reading, Size: s.size})
+	addition, err := sign(digest.Source{ReaderAt: reading, Size: s.size})
 	if err != nil {
 		return err
 	}
 	reading.end()
-	return s.app.extend(ctx, addition, pades.Source{ReaderAt: s.in, Size: s.size}, s.out, s.force, s.info)
+	return s.app.extend(ctx, addition, digest.Source{ReaderAt: s.in, Size: s.size}, s.out, s.force, s.info)
 }
 
 // params reads the flags that need nothing else.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/sign/pades"
 )
 
@@ -77,16 +78,16 @@ func (a *app) stampFile(ctx context.Context, path string, f *timestampFlags) err
 	}
 	reading := a.progress(in, info.Size())
 	defer reading.end()
-	addition, err := pades.Timestamp(ctx, pades.Source{ReaderAt: reading, Size: info.Size()}, p)
+	addition, err := pades.Timestamp(ctx, digest.Source{ReaderAt: reading, Size: info.Size()}, p)
 	if err != nil {
 		return err
 	}
 	reading.end()
-	return a.extend(ctx, addition, pades.Source{ReaderAt: in, Size: info.Size()}, f.out, f.force, info)
+	return a.extend(ctx, addition, digest.Source{ReaderAt: in, Size: info.Size()}, f.out, f.force, info)
 }
 
 // extend writes a file with what was added to it, and tells so.
-func (a *app) extend(ctx context.Context, addition *pades.Addition, in pades.Source, path string, force bool, info os.FileInfo) error {
+func (a *app) extend(ctx context.Context, addition *pades.Addition, in digest.Source, path string, force bool, info os.FileInfo) error {
 	out, err := create(path, force, info)
 	if err != nil {
 		return err

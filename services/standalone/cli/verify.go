@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/sign/cades"
 	"signbus.dev/pkg/sign/pades"
 )
@@ -140,7 +141,7 @@ func (a *app) verifyFile(ctx context.Context, path, content, recordings string, 
 	check := verifyPDF
 	if looksLikeMessage(path) {
 		check = func(ctx context.Context, in *os.File, size int64, roots *x509.CertPool) (any, []checked, error) {
-			return verifyMessage(ctx, cades.Source{ReaderAt: in, Size: size}, path, content, roots)
+			return verifyMessage(ctx, digest.Source{ReaderAt: in, Size: size}, path, content, roots)
 		}
 	}
 	reports, found, err := check(ctx, f, info.Size(), roots)
@@ -223,7 +224,7 @@ func verifyPDF(ctx context.Context, in *os.File, size int64, roots *x509.CertPoo
 	return reports, found, err
 }
 
-func verifyMessage(ctx context.Context, in cades.Source, path, content string, roots *x509.CertPool) (any, []checked, error) {
+func verifyMessage(ctx context.Context, in digest.Source, path, content string, roots *x509.CertPool) (any, []checked, error) {
 	message, closeContent, err := openMessage(in, path, content)
 	if err != nil {
 		return nil, nil, err
