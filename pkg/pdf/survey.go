@@ -7,8 +7,8 @@ import (
 )
 
 // survey reads every object once without keeping it, so that what the second
-// reader is going to build is known to be bounded: each object is where the file says,
-// all values together and all object streams together are within limits, and no
+// reader is going to build is known to be bounded: each object is where the file says
+// and ends, all values together and all object streams together are within limits, and no
 // bytes are claimed by several streams.
 func (f *file) survey() error {
 	var inUse []xref
@@ -57,6 +57,9 @@ func (s *surveyor) object(x xref) error {
 		return broken("object %d is not where the file says", num)
 	}
 	if obj.stream < 0 {
+		if !bytes.HasSuffix(f.scan.buf[:f.scan.pos], []byte("endobj")) {
+			return unended(num)
+		}
 		return nil
 	}
 	n, err := f.streamLength(obj)
@@ -67,18 +70,27 @@ func (s *surveyor) object(x xref) error {
 		return broken("object %d lies inside of another", num)
 	}
 	s.end = obj.stream + n
-	after, err := f.window(s.end, int(min(32, f.size-s.end)))
+	after, err := f.window(s.end, int(min(64, f.size-s.end)))
 	if err != nil {
 		return err
 	}
-	if !bytes.Contains(after, []byte("endstream")) {
+	_, end, ok := bytes.Cut(after, []byte("endstream"))
+	if !ok {
 		return broken("the stream of object %d has a wrong length", num)
+	}
+	p := parser{buf: end}
+	if p.skip(); !bytes.HasPrefix(end[p.pos:], []byte("endobj")) {
+		return unended(num)
 	}
 	if typ := obj.dict.get("Type").name(); typ == "ObjStm" || typ == "XRef" {
 		return nil // counted when it is read
 	}
 	return f.measure(obj, n)
 }
+
+// unended is about an object without the keyword at its end: readers guess differently
+// where it ends.
+func unended(num int64) error { return broken("object %d has no end", num) }
 
 // read parses the object at the offset, out of the last window where it can.
 func (s *surveyor) read(offset int64) (object, error) {
