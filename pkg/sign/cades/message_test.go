@@ -2,15 +2,21 @@ package cades_test
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"io"
+	"math/big"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -23,6 +29,11 @@ import (
 func (c *circle) bySomebodyElse(t testing.TB, data []byte, form string, arguments ...string) []byte {
 	t.Helper()
 	key, chain := c.person(t, "Bruno", "RSA-2048")
+	return c.byOpenSSL(t, key, chain, data, form, arguments...)
+}
+
+func (c *circle) byOpenSSL(t testing.TB, key crypto.Signer, chain []*x509.Certificate, data []byte, form string, arguments ...string) []byte {
+	t.Helper()
 	out := filepath.Join(t.TempDir(), "out")
 	openssl(t, append([]string{
 		"cms", "-sign", "-cades", "-binary", "-md", "sha256", "-in", write(t, "content", data), "-outform", form, "-out", out,
@@ -224,6 +235,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 	require.Equal(t, cades.LevelBT, reports[0].Level)
 	require.Equal(t, cades.LevelBB, reports[1].Level)
 	require.Equal(t, "The time-stamp of the signature is wrong or not trusted.", reports[1].Problem)
+	require.False(t, reports[1].Valid())
 
 	reports, err := open(t, signed, false).Verify(t.Context(), newCircle(t).roots, now)
 	require.NoError(t, err)
@@ -231,6 +243,55 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 		require.True(t, r.Intact)
 		require.False(t, r.Trusted)
 		require.NotEmpty(t, r.Problem)
+	}
+}
+
+func TestACertificateThatIsNotForSigningIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	c := newCircle(t)
+	key, chain := c.person(t, "Carla", "RSA-2048", func(template *x509.Certificate) { template.KeyUsage = x509.KeyUsageKeyEncipherment })
+	reports, err := open(t, c.byOpenSSL(t, key, chain, content, "DER", "-nodetach"), false).Verify(t.Context(), c.roots, now)
+	require.NoError(t, err)
+	require.Len(t, reports, 1)
+	require.True(t, reports[0].Intact)
+	require.False(t, reports[0].Valid())
+}
+
+func TestATimestampIsWorthWhatItsAuthorityIs(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		reason  int
+		revoked time.Duration // after the time-stamp
+		valid   bool
+	}{
+		"closed later":              {5, time.Minute, true},
+		"closed before":             {5, -time.Minute, false},
+		"key in other hands":        {1, time.Minute, false},
+		"key in other hands before": {1, -time.Minute, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCircle(t)
+			list := &x509.RevocationList{
+				Number: big.NewInt(2), ThisUpdate: now.Add(2 * time.Minute), NextUpdate: now.Add(time.Hour),
+				RevokedCertificateEntries: []x509.RevocationListEntry{
+					{SerialNumber: c.stamper[0].SerialNumber, RevocationTime: now.Add(test.revoked), ReasonCode: test.reason},
+				},
+			}
+			der, err := x509.CreateRevocationList(rand.Reader, list, c.root, c.rootKey)
+			require.NoError(t, err)
+			key, chain := c.person(t, "Anna", "P-256")
+			m := cades.New(source(content), false)
+			require.NoError(t, m.Sign(t.Context(), c.params(t, cades.LevelBT, key, chain)))
+			signed := bytesOf(t, m)
+			message, err := cms.Open(bytes.NewReader(signed), int64(len(signed)))
+			require.NoError(t, err)
+			message.AddCRL(der)
+			head, tail := message.Encode(int64(len(content)))
+			reports, err := open(t, slices.Concat(head, content, tail), false).Verify(t.Context(), c.roots, now.Add(3*time.Minute))
+			require.NoError(t, err)
+			require.Equal(t, test.valid, reports[0].Valid(), "%+v", reports[0])
+		})
 	}
 }
 

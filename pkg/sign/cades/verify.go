@@ -25,8 +25,8 @@ type Report struct {
 	Certificate *x509.Certificate `json:"-"`
 	// Intact tells whether the content is unchanged and the signature belongs to the certificate.
 	Intact bool `json:"intact"`
-	// Trusted tells whether the certificate leads to one of the given roots, and was not
-	// revoked as far as the message tells.
+	// Trusted tells whether the certificate leads to one of the given roots, that of a time-stamp
+	// too, and was not revoked as far as the message tells.
 	Trusted bool `json:"trusted"`
 	// Level is the baseline level reached; empty for a signature that is not intact.
 	Level Level `json:"level,omitempty"`
@@ -44,8 +44,9 @@ func (m *Message) Verify(ctx context.Context, roots *x509.CertPool, now time.Tim
 	if err := m.digest(ctx, m.hashes()...); err != nil {
 		return nil, fmt.Errorf("verify signatures: %w", err)
 	}
-	proofs := revocation.Data{Certificates: m.message.Certificates()}
-	proofs.OCSPs, proofs.CRLs = m.message.Revocations()
+	data := revocation.Data{Certificates: m.message.Certificates()}
+	data.OCSPs, data.CRLs = m.message.Revocations()
+	proofs := revocation.NewEvidence(ctx, data)
 	reports := make([]Report, 0, m.Signers())
 	for i := range m.Signers() {
 		if err := ctx.Err(); err != nil {
@@ -57,13 +58,16 @@ func (m *Message) Verify(ctx context.Context, roots *x509.CertPool, now time.Tim
 	return reports, nil
 }
 
-func report(info *cms.Info, err error, proofs revocation.Data, now time.Time) Report {
+// skew is how far the clocks of authorities may be ahead of ours.
+const skew = 5 * time.Minute
+
+func report(info *cms.Info, err error, proofs *revocation.Evidence, now time.Time) Report {
 	var r Report
 	r.Problem = problemOf(err)
 	if r.Intact = info != nil; !r.Intact {
 		return r
 	}
-	r.Trusted = !errors.Is(err, cms.ErrUntrusted)
+	r.Trusted = err == nil
 	r.Certificate, r.Subject, r.Time = info.Certificate, info.Certificate.Subject.String(), info.SigningTime
 	if info.HasSigningCertificateV2 && !info.SigningTime.IsZero() {
 		r.Level = LevelBB
@@ -75,36 +79,30 @@ func report(info *cms.Info, err error, proofs revocation.Data, now time.Time) Re
 		return r
 	}
 	// Without a good time-stamp nothing is proven but that the signature exists now.
-	stamped := info.Timestamp != nil && err == nil
+	stamped := info.Timestamp != nil
 	at := now
 	if stamped {
 		at = info.Timestamp.Time
+		switch {
+		case at.After(now.Add(skew)):
+			r.Trusted, r.Problem = false, "The time-stamp is of a later time than now."
+			return r
+		case proofs.Discredits(info.Timestamp.Chain, at, now):
+			r.Trusted, r.Problem = false, "The certificate of the time-stamp authority was revoked."
+			return r
+		}
 	}
-	state := worst(proofs, info.Chain, at)
+	state := proofs.Worst(info.Chain, at)
 	if state == revocation.Revoked {
 		r.Trusted, r.Problem = false, "The signer's certificate, or one above it, was revoked when the signature was made."
 	}
 	if r.Level == LevelBB && stamped {
 		r.Level = LevelBT
-		if state == revocation.Good && worst(proofs, info.Timestamp.Chain, at) == revocation.Good {
+		if state == revocation.Good && proofs.Worst(info.Timestamp.Chain, at) == revocation.Good {
 			r.Level = LevelBLT
 		}
 	}
 	return r
-}
-
-// worst is what the proofs say of a whole path, its root excepted.
-func worst(proofs revocation.Data, chain []*x509.Certificate, at time.Time) revocation.State {
-	state := revocation.Good
-	for i, certificate := range chain[:len(chain)-1] {
-		switch proofs.Status(certificate, chain[i+1], at).State {
-		case revocation.Revoked:
-			return revocation.Revoked
-		case revocation.Unknown:
-			state = revocation.Unknown
-		}
-	}
-	return state
 }
 
 // problemOf says what an error of the check means to a reader.

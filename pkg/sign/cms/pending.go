@@ -44,9 +44,8 @@ func begin(req Request, contentType asn1.ObjectIdentifier) (*Pending, error) {
 	if err := checkValidity(leaf, p.now()); err != nil {
 		return nil, err
 	}
-	const signing = x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment
-	if leaf.KeyUsage != 0 && leaf.KeyUsage&signing == 0 {
-		return nil, fmt.Errorf("key usage of the certificate does not allow signing: %w", ErrUnsupported)
+	if err := CheckUsage(leaf); err != nil {
+		return nil, err
 	}
 	var err error
 	if p.scheme, err = schemeFor(leaf.PublicKey, req.Hash, req.PSS); err != nil {
@@ -65,6 +64,15 @@ func begin(req Request, contentType asn1.ObjectIdentifier) (*Pending, error) {
 		return nil, fmt.Errorf("encode attributes: %w", err)
 	}
 	return p, nil
+}
+
+// CheckUsage refuses a certificate whose key usage (RFC 5280, 4.2.1.3) is not for signing documents.
+func CheckUsage(leaf *x509.Certificate) error {
+	const signing = x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment
+	if leaf.KeyUsage != 0 && leaf.KeyUsage&signing == 0 {
+		return fmt.Errorf("key usage of the certificate does not allow signing: %w", ErrUnsupported)
+	}
+	return nil
 }
 
 func (p *Pending) now() time.Time {

@@ -98,6 +98,9 @@ func (m *Message) verify(s *signer, digest func(crypto.Hash) ([]byte, error), ro
 		}
 	}
 	chain, err := trustedPath(info.Certificate, m.parsed, roots, signedAt, x509.ExtKeyUsageAny)
+	if usage := CheckUsage(info.Certificate); usage != nil {
+		err = fmt.Errorf("%w: %w", ErrUntrusted, usage)
+	}
 	if err != nil {
 		problems = append(problems, err)
 	} else {

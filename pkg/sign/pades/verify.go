@@ -111,7 +111,7 @@ func verify(ctx context.Context, in io.ReaderAt, size int64, roots *x509.CertPoo
 	}
 	v := &verifier{
 		ctx: ctx, in: in, size: size, limits: limits, roots: roots, now: now,
-		digests: newRangeDigests(ctx, in, size), evidence: newEvidence(ctx, dataOf(security)), signatures: signatures,
+		digests: newRangeDigests(ctx, in, size), evidence: revocation.NewEvidence(ctx, dataOf(security)), signatures: signatures,
 		reports: make([]Report, len(signatures)), chains: make([]signerChains, len(signatures)), changes: map[[2]int64]pdf.Change{}, revisions: map[[2]int64][]int64{},
 	}
 	return v.reports, v.run()
@@ -125,7 +125,7 @@ type verifier struct {
 	roots      *x509.CertPool
 	now        time.Time
 	digests    *rangeDigests
-	evidence   *evidence
+	evidence   *revocation.Evidence
 	signatures []pdf.Signature
 	reports    []Report
 	chains     []signerChains
@@ -135,6 +135,11 @@ type verifier struct {
 
 // signerChains are the trusted paths that a signature hangs on, and when each must have been good.
 type signerChains []question
+
+// proven tells whether the evidence shows that nobody in them was revoked.
+func (c signerChains) proven(by *revocation.Evidence) bool {
+	return !slices.ContainsFunc(c, func(q question) bool { return by.Worst(q.chain, q.at) != revocation.Good })
+}
 
 func (v *verifier) run() error {
 	for i, s := range v.signatures {
@@ -256,14 +261,8 @@ func (v *verifier) judgeStamp(authority *x509.Certificate, carried []*x509.Certi
 	if err != nil {
 		return question{}, problemOf(cms.ErrTimestamp)
 	}
-	for i, c := range chain[:len(chain)-1] {
-		s := v.evidence.status(c, chain[i+1], at)
-		// A time-stamp outlives an authority that was closed, but not one whose key may be
-		// in other hands (RFC 3161, 4).
-		closed := s.Reason >= 3 && s.Reason <= 5 && s.RevokedAt.After(stamped)
-		if s.State == revocation.Revoked && !closed {
-			return question{}, "The certificate of the time-stamp authority was revoked."
-		}
+	if v.evidence.Discredits(chain, stamped, at) {
+		return question{}, "The certificate of the time-stamp authority was revoked."
 	}
 	return question{chain, stamped}, ""
 }
@@ -318,6 +317,10 @@ func (v *verifier) signature(i int, at time.Time) error {
 // judgeSigner tells whether a signer is trusted at the time of signing.
 func (v *verifier) judgeSigner(i int, info *cms.Info, signed time.Time) {
 	r := &v.reports[i]
+	if err := cms.CheckUsage(info.Certificate); err != nil {
+		r.Problem = problemOf(cms.ErrUntrusted)
+		return
+	}
 	chain, err := v.path(info.Certificate, info.Chain, signed, x509.ExtKeyUsageAny)
 	if err != nil {
 		r.Problem = problemOf(cms.ErrUntrusted)
@@ -327,7 +330,7 @@ func (v *verifier) judgeSigner(i int, info *cms.Info, signed time.Time) {
 		return
 	}
 	for j, c := range chain[:len(chain)-1] {
-		s := v.evidence.status(c, chain[j+1], signed)
+		s := v.evidence.Status(c, chain[j+1], signed)
 		if r.Revoked.IsZero() || !s.RevokedAt.IsZero() && s.RevokedAt.Before(r.Revoked) {
 			r.Revoked = s.RevokedAt
 		}
@@ -344,7 +347,7 @@ func (v *verifier) judgeSigner(i int, info *cms.Info, signed time.Time) {
 // standard library bounds the work per call.
 func (v *verifier) path(leaf *x509.Certificate, carried []*x509.Certificate, at time.Time, usage x509.ExtKeyUsage) ([]*x509.Certificate, error) {
 	intermediates := x509.NewCertPool()
-	for _, list := range [][]*x509.Certificate{carried, v.evidence.data.Certificates} {
+	for _, list := range [][]*x509.Certificate{carried, v.evidence.Data.Certificates} {
 		for _, c := range list {
 			intermediates.AddCert(c)
 		}
@@ -362,10 +365,10 @@ func (v *verifier) path(leaf *x509.Certificate, carried []*x509.Certificate, at 
 // those for which a trusted document time-stamp covers that data too. The archive is the
 // number of the last such time-stamp, which covers what every earlier one covers.
 func (v *verifier) longTerm(archive int) error {
-	var covered *evidence
+	var covered *revocation.Evidence
 	for i := range v.reports {
 		r := &v.reports[i]
-		if r.Level != LevelBT || !r.Trusted || !v.evidence.proves(v.chains[i]) {
+		if r.Level != LevelBT || !r.Trusted || !v.chains[i].proven(v.evidence) {
 			continue
 		}
 		r.Level = LevelBLT
@@ -379,9 +382,9 @@ func (v *verifier) longTerm(archive int) error {
 			if err != nil && v.ctx.Err() != nil {
 				return err
 			}
-			covered = newEvidence(v.ctx, dataOf(security))
+			covered = revocation.NewEvidence(v.ctx, dataOf(security))
 		}
-		if covered.proves(v.chains[i]) {
+		if v.chains[i].proven(covered) {
 			r.Level = LevelBLTA
 		}
 	}

@@ -2,9 +2,14 @@ package pades_test
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -219,4 +224,26 @@ func TestEditsBetweenSignatures(t *testing.T) {
 	require.False(t, reports[0].Valid())
 	require.Contains(t, reports[0].Problem, "before another one")
 	require.True(t, reports[1].Valid(), "Bruno signed what he saw")
+}
+
+// OpenSSL signs with any certificate; this package does not.
+func TestACertificateThatIsNotForSigningIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	original := pdftest.Sample(1, "Contract")
+	s := testAuthority().issue("Carla", must(rsa.GenerateKey(rand.Reader, 2048)), func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment })
+	_, err := pades.Sign(t.Context(), source(original), pades.Params{Signer: s.key, Chain: s.chain, Time: now})
+	require.ErrorIs(t, err, cms.ErrUnsupported)
+
+	update, err := pdf.Prepare(t.Context(), bytes.NewReader(original), int64(len(original)), pdf.Limits{}, pdf.Request{Reserve: 8000})
+	require.NoError(t, err)
+	out := filepath.Join(t.TempDir(), "signature.der")
+	key := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(s.key))})
+	run(t, "openssl", "cms", "-sign", "-cades", "-binary", "-md", "sha256", "-outform", "DER", "-out", out, "-inkey", write(t, "key.pem", key),
+		"-in", write(t, "content", slices.Concat(original, update.Before(), update.After())), "-signer", writeCertificate(t, s.chain[0].Raw))
+	require.NoError(t, update.Fill(must(os.ReadFile(out))))
+	reports := verify(t, slices.Concat(original, update.Tail))
+	require.Len(t, reports, 1)
+	require.True(t, reports[0].Intact)
+	require.False(t, reports[0].Valid())
+	require.NotEmpty(t, reports[0].Problem)
 }

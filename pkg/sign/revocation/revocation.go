@@ -51,6 +51,12 @@ func (e *RevokedError) Is(target error) bool { return target == ErrRevoked }
 // Reason is why a certificate was revoked (RFC 5280, 5.3.1).
 type Reason int
 
+// The reasons that speak of no lost key.
+const (
+	affiliationChanged   Reason = 3
+	cessationOfOperation Reason = 5
+)
+
 var reasons = []string{
 	"unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded", "cessationOfOperation",
 	"certificateHold", "reason 7", "removeFromCRL", "privilegeWithdrawn", "aACompromise",

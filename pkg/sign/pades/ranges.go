@@ -4,74 +4,14 @@ import (
 	"cmp"
 	"context"
 	"crypto"
-	"crypto/sha256"
-	"crypto/x509"
 	"fmt"
 	"hash"
 	"io"
 	"slices"
-	"time"
 
 	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/sign/cms"
-	"signbus.dev/pkg/sign/revocation"
 )
-
-// evidence answers whether certificates were revoked out of a file's validation data,
-// each question once, and within bounded work.
-type evidence struct {
-	ctx    context.Context
-	data   revocation.Data
-	bytes  int // of all answers
-	budget int // bytes that may still be read
-	known  map[evidenceKey]revocation.Status
-}
-
-type evidenceKey struct {
-	certificate, issuer [sha256.Size]byte
-	at                  int64
-}
-
-// maxEvidenceRead bounds the bytes of answers that are read in all: each question reads
-// all of them once.
-const maxEvidenceRead = 512 << 20
-
-func newEvidence(ctx context.Context, data revocation.Data) *evidence {
-	e := &evidence{ctx: ctx, data: data, budget: maxEvidenceRead, known: map[evidenceKey]revocation.Status{}}
-	for _, list := range [][][]byte{data.OCSPs, data.CRLs} {
-		for _, der := range list {
-			e.bytes += len(der)
-		}
-	}
-	return e
-}
-
-// status is that of a certificate at a time; unknown when the work would be too much.
-func (e *evidence) status(c, issuer *x509.Certificate, at time.Time) revocation.Status {
-	key := evidenceKey{sha256.Sum256(c.Raw), sha256.Sum256(issuer.Raw), at.UnixNano()}
-	s, ok := e.known[key]
-	if ok {
-		return s
-	}
-	if e.ctx.Err() == nil && e.bytes <= e.budget {
-		e.budget -= e.bytes
-		s = e.data.Status(c, issuer, at)
-	}
-	e.known[key] = s
-	return s
-}
-
-// proves tells whether the data show for each chain that nobody in it was revoked.
-func (e *evidence) proves(chains []question) bool {
-	for _, q := range chains {
-		for i, c := range q.chain[:len(q.chain)-1] {
-			if e.status(c, q.chain[i+1], q.at).State != revocation.Good {
-				return false
-			}
-		}
-	}
-	return true
-}
 
 // rangeDigests computes the digests of what all signatures cover in one pass for each
 // hash: every range begins with the file and goes on, behind the signature itself, to the end of its revision.
