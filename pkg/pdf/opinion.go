@@ -1,6 +1,7 @@
 package pdf
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -63,7 +64,7 @@ func (f *file) samePlaces(theirs map[int]*model.XRefTableEntry) error {
 		if entry.Free || entry.Offset == nil || *entry.Offset == 0 {
 			continue
 		}
-		if !ok || x.kind != xrefInUse || x.at+f.base != *entry.Offset {
+		if !ok || x.kind != xrefInUse || !f.blank(x.at+f.base, *entry.Offset) {
 			return broken("object %d can be found in two places", num)
 		}
 	}
@@ -73,6 +74,17 @@ func (f *file) samePlaces(theirs map[int]*model.XRefTableEntry) error {
 		}
 	}
 	return nil
+}
+
+// blank tells whether there is nothing but white space between two offsets.
+func (f *file) blank(a, b int64) bool {
+	const most = 32
+	gap := max(a, b) - min(a, b)
+	if gap == 0 {
+		return true
+	}
+	between, err := f.window(min(a, b), int(min(gap, most)))
+	return err == nil && gap <= most && len(bytes.TrimLeft(between, "\x00\t\n\f\r ")) == 0
 }
 
 // opinionError turns an error of pdfcpu into one of ours; its text may quote the
