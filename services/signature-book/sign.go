@@ -109,7 +109,7 @@ func (s *Service) sign(ctx context.Context, job handover.Job) (*result, error) {
 	}
 	for _, r := range refusals {
 		if !passing(err) && errors.Is(err, r.cause) {
-			s.Log.Warn("assignment cannot be signed", "assignment", job.Assignment, "envelope", job.EnvelopeID, "error", err)
+			s.Log.Warn("assignment cannot be signed", "assignment", job.Assignment, "envelope", job.EnvelopeID, "code", r.code, "reason", r.note)
 			return &result{Code: r.code, Note: r.note, Took: took}, nil
 		}
 	}

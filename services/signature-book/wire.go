@@ -219,7 +219,7 @@ func escrowCertificates(path string, log *slog.Logger) ([]*x509.Certificate, err
 			return nil, fmt.Errorf("SIGNBUS_ESCROW_CERT: %w", err)
 		}
 		if time.Now().After(certificate.NotAfter) {
-			log.Warn("an escrow certificate has ended; replace it", "subject", certificate.Subject.String(), "ended", certificate.NotAfter)
+			log.Warn("an escrow certificate has ended; replace it", "serial", fmt.Sprintf("%x", certificate.SerialNumber), "ended", certificate.NotAfter)
 		}
 		certificates = append(certificates, certificate)
 	}
