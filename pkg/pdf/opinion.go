@@ -20,7 +20,9 @@ var withoutConfig = sync.OnceFunc(api.DisableConfigDir)
 // a file that two readers understand differently could show a signer something else than others see.
 func (f *file) secondOpinion(pages []page) error {
 	withoutConfig()
-	ctx, limits, size := f.ctx, f.limits, f.size
+	// Behind junk, pdfcpu would find the newest section only; where offsets count from the
+	// header it gets the file as it begins there.
+	ctx, limits, size := f.ctx, f.limits, f.size-f.base
 	conf := model.NewDefaultConfiguration()
 	conf.Offline = true
 	conf.Cmd = model.LISTINFO
@@ -30,7 +32,7 @@ func (f *file) secondOpinion(pages []page) error {
 	conf.Limits.MaxXRefEntries = 4 * limits.Objects
 	conf.Limits.MaxObjectStreamCount = limits.Objects
 	conf.Limits.MaxRecursionDepth = 2 * limits.Depth
-	doc, err := pdfcpu.ReadWithContext(ctx, io.NewSectionReader(f.r, 0, size), conf)
+	doc, err := pdfcpu.ReadWithContext(ctx, io.NewSectionReader(f.r, f.base, size), conf)
 	if err != nil {
 		return opinionError(ctx, err)
 	}
@@ -64,7 +66,7 @@ func (f *file) samePlaces(theirs map[int]*model.XRefTableEntry) error {
 		if entry.Free || entry.Offset == nil || *entry.Offset == 0 {
 			continue
 		}
-		if !ok || x.kind != xrefInUse || !f.blank(x.at+f.base, *entry.Offset) {
+		if !ok || x.kind != xrefInUse || !f.blank(x.at+f.base, *entry.Offset+f.base) {
 			return broken("object %d can be found in two places", num)
 		}
 	}
