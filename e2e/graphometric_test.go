@@ -48,35 +48,47 @@ func testGraphometric(t *testing.T, b *bus) {
 	signed := b.get(t, extID).Documents[0].Bytes
 	b.eyes(t).accept(t, signed, 2)
 
-	folder := t.TempDir()
-	path := filepath.Join(folder, "signed.pdf")
-	require.NoError(t, os.WriteFile(path, signed, 0o600))
-	b.signbus(t, "verify", path, "--url", b.book, "--extract-graphometric", folder)
 	for n, want := range []struct{ version, name, pointer string }{
 		{digest(contractPDF), "Mario Rossi", "pen"},
 		{digest(first), "Bruno Beta", "touch"},
 	} {
+		r := b.recordings(t, signed)[n]
+		require.Equal(t, want.version, r.DocumentSha256, "the version that was signed")
+		require.Equal(t, "FEA_1", r.FieldName)
+		require.Equal(t, "Contraente", r.SignerRole)
+		require.Equal(t, want.name, r.SignerName)
+		require.Equal(t, want.pointer, r.Strokes[0].Pointer)
+		if n == 0 {
+			require.Equal(t, [][4]float64{{0.1, 0.2, 0.31, 0}, {0.3, 0.4, 0.62, 8}}, r.Strokes[0].Points)
+		}
+	}
+	require.Contains(t, string(b.find(t, extID, false).body), `"graphometricActions":0,"filledGraphometricActions":2}`)
+}
+
+// recording is what the holder of the escrow key finds.
+type recording struct {
+	DocumentSha256, FieldName, SignerRole, SignerName string
+	Strokes                                           []struct {
+		Pointer string
+		Points  [][4]float64
+	}
+}
+
+// recordings takes those of both signatures out of a document and opens them with OpenSSL.
+func (b *bus) recordings(t *testing.T, signed []byte) []recording {
+	t.Helper()
+	folder := t.TempDir()
+	path := filepath.Join(folder, "signed.pdf")
+	require.NoError(t, os.WriteFile(path, signed, 0o600))
+	b.signbus(t, "verify", path, "--url", b.book, "--extract-graphometric", folder)
+	all := make([]recording, 2)
+	for n := range all {
 		out := filepath.Join(folder, "recording.json")
 		ask(t, "openssl", "openssl", "cms", "-decrypt", "-binary", "-inform", "DER", "-in", path+".signature-"+itoa(n+1)+".p7m",
 			"-recip", b.escrowCert, "-inkey", b.escrowKey, "-out", out)
 		data, err := os.ReadFile(out)
 		require.NoError(t, err)
-		var recording struct {
-			DocumentSha256, FieldName, SignerRole, SignerName string
-			Strokes                                           []struct {
-				Pointer string
-				Points  [][4]float64
-			}
-		}
-		require.NoError(t, json.Unmarshal(data, &recording))
-		require.Equal(t, want.version, recording.DocumentSha256, "the version that was signed")
-		require.Equal(t, "FEA_1", recording.FieldName)
-		require.Equal(t, "Contraente", recording.SignerRole)
-		require.Equal(t, want.name, recording.SignerName)
-		require.Equal(t, want.pointer, recording.Strokes[0].Pointer)
-		if n == 0 {
-			require.Equal(t, [][4]float64{{0.1, 0.2, 0.31, 0}, {0.3, 0.4, 0.62, 8}}, recording.Strokes[0].Points)
-		}
+		require.NoError(t, json.Unmarshal(data, &all[n]))
 	}
-	require.Contains(t, string(b.find(t, extID, false).body), `"graphometricActions":0,"filledGraphometricActions":2}`)
+	return all
 }

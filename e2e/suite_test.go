@@ -17,6 +17,7 @@ func TestBus(t *testing.T) {
 				{"files of any type", testP7M},
 				{"verification page", testVerifyPage},
 				{"graphometric signatures", testGraphometric},
+				{"signing in a browser", testBrowser},
 				{"refusals", testRefusals},
 				{"webhooks", testWebhooks},
 				{"certificates", testPKI},
