@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -273,4 +274,43 @@ func FuzzInspect(f *testing.F) {
 		}
 		t.Fatalf("no sentinel: %v", err)
 	})
+}
+
+// Readers take a cross-reference table apart by its lines, or by its words: what they would
+// read in two ways is refused.
+func TestCrossReferenceTablesAreLines(t *testing.T) {
+	t.Parallel()
+	data := string(pdftest.Sample(1, "Text"))
+	at := strings.Index(data, "\nxref\n") + 1
+	table := data[at:]
+	size := strings.Fields(table)[2]
+	for name, test := range map[string]struct {
+		old, new string
+		ok       bool
+	}{
+		"as they are":                  {"xref", "xref", true},
+		"entries of 19 bytes":          {" n\r\n", " n\n", true},
+		"a space and a line feed":      {" n\r\n", " n \n", true},
+		"a space and both":             {" n\r\n", " n \r\n", true},
+		"carriage returns":             {" n\r\n", " n \r", true},
+		"begins on the first line":     {"xref\n0 ", "xref 0 ", true},
+		"two spaces":                   {" 00000 n", "  00000 n", true},
+		"the count on another line":    {"0 " + size, "0\n" + size, false},
+		"null bytes after xref":        {"xref\n", "xref\x00\n", false},
+		"null bytes before an entry":   {"\r\n00000", "\r\n\x00\x0000000", false},
+		"an entry on two lines":        {" 00000 n", "\n00000 n", false},
+		"two entries on a line":        {" n\r\n", " n  ", false},
+		"null bytes for the line feed": {" n\r\n", " n \x00", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Contains(t, table, test.old)
+			_, err := inspect(t, []byte(data[:at]+strings.ReplaceAll(table, test.old, test.new)))
+			if test.ok {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, pdf.ErrBroken)
+			}
+		})
+	}
 }

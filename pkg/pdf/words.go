@@ -8,12 +8,33 @@ import (
 // words reads white-space separated words, such as those of a cross-reference table,
 // and knows where it is.
 type words struct {
-	f    *file
-	off  int64  // of the next byte
-	rest []byte // bytes from off on that are read already
-	long bool   // something was read before
-	err  error  // why no more could be read
-	word [32]byte
+	f     *file
+	off   int64  // of the next byte
+	rest  []byte // bytes from off on that are read already
+	long  bool   // something was read before
+	err   error  // why no more could be read
+	word  [32]byte
+	gap   gap // before the last word
+	after gap // behind it, as far as it was passed
+}
+
+// gap tells what white space stands between two words. Other readers go by lines, and take a
+// table apart in another way than words alone say.
+type gap uint8
+
+const (
+	gapLine gap = 1 << iota // the end of a line
+	gapNull                 // a null byte, which is white space in some readers only
+)
+
+func gapOf(c byte) gap {
+	switch c {
+	case '\n', '\r':
+		return gapLine
+	case 0:
+		return gapNull
+	}
+	return 0
 }
 
 // errEnd means that the file ends.
@@ -71,6 +92,7 @@ func (w *words) pass(n int) {
 // next returns the next word, cut at 32 bytes; the slice is valid until the next call.
 func (w *words) next() ([]byte, error) {
 	n := 0
+	w.gap, w.after = w.after, 0
 	for {
 		if len(w.rest) == 0 && !w.fill() {
 			if n > 0 && errors.Is(w.err, errEnd) {
@@ -88,39 +110,45 @@ func (w *words) next() ([]byte, error) {
 				return w.word[:n], nil
 			}
 		case n > 0:
+			w.after = gapOf(c)
 			return w.word[:n], nil
+		default:
+			w.gap |= gapOf(c)
 		}
 	}
 }
 
-func (w *words) integer() (int64, bool) {
+// integer reads a number with that gap before it.
+func (w *words) integer(before gap) (int64, bool) {
 	word, err := w.next()
-	if err != nil {
+	if err != nil || w.gap != before {
 		return 0, false
 	}
 	return digits(word)
 }
 
-// entry reads an entry of a cross-reference table. Nearly all have the 20 bytes of the standard.
+// entry reads an entry of a cross-reference table, which is a line. Nearly all have the 20
+// bytes of the standard.
 func (w *words) entry() (off, gen int64, kind byte, ok bool) {
 	for len(w.rest) > 0 && isSpace(w.rest[0]) {
+		w.after |= gapOf(w.rest[0])
 		w.pass(1)
 	}
 	if len(w.rest) < 20 {
 		w.fill()
 	}
-	if b := w.rest; len(b) >= 20 && b[10] == ' ' && b[16] == ' ' && isSpace(b[18]) && isSpace(b[19]) {
+	if b := w.rest; len(b) >= 20 && b[10] == ' ' && b[16] == ' ' && w.after == gapLine {
 		off, ok1 := digits(b[:10])
 		gen, ok2 := digits(b[11:16])
-		if ok1 && ok2 && (b[17] == 'n' || b[17] == 'f') {
-			w.pass(20)
+		if end := string(b[18:20]); ok1 && ok2 && (b[17] == 'n' || b[17] == 'f') && (end == "\r\n" || end == " \n" || end == " \r") {
+			w.pass(20) // and w.after stays: the line has ended
 			return off, gen, b[17], true
 		}
 	}
-	off, ok1 := w.integer()
-	gen, ok2 := w.integer()
+	off, ok1 := w.integer(gapLine)
+	gen, ok2 := w.integer(0)
 	word, err := w.next()
-	if !ok1 || !ok2 || err != nil || len(word) != 1 {
+	if !ok1 || !ok2 || err != nil || w.gap != 0 || len(word) != 1 {
 		return 0, 0, 0, false
 	}
 	return off, gen, word[0], true

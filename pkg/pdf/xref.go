@@ -113,7 +113,8 @@ func (f *file) readTable(at int64) (*dict, error) {
 			break
 		}
 		first, ok := digits(word)
-		n, ok2 := w.integer()
+		ok = ok && w.gap&gapNull == 0
+		n, ok2 := w.integer(0)
 		if !ok || !ok2 || n > maxObjectNumber {
 			return nil, w.failure(w.err, broken("its cross-reference table can not be read"))
 		}
