@@ -91,7 +91,7 @@ step before it.`,
 	flags.StringVar(&f.level, "level", "", "signature level: B-B, B-T, B-LT or B-LTA (default: the customer's)")
 	flags.IntVar(&f.page, "page", -1, "page of the signatures; -1 last, -2 all, -3 first and last")
 	flags.DurationVar(&f.expire, "expire", 0, "time after which the envelope expires, such as 72h")
-	flags.BoolVar(&f.draft, "draft", false, "load as a draft; `signbus start` starts it")
+	flags.BoolVar(&f.draft, "draft", false, "load as a draft, which 'signbus start' starts")
 	flags.BoolVar(&f.urgent, "urgent", false, "mark as urgent")
 	flags.BoolVar(&f.watch, "watch", false, "follow the events until the process has ended")
 	flags.StringVarP(&f.output, "output", "o", "", "with --watch: folder for the signed documents")
