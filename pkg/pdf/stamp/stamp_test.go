@@ -10,8 +10,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/text/unicode/rangetable"
 
 	"signbus.dev/pkg/pdf/stamp"
 )
@@ -306,3 +308,43 @@ type counter struct{ objects, bytes int64 }
 func (c *counter) Allocate() int64                    { c.objects++; return c.objects }
 func (c *counter) Object(_ int64, body []byte)        { c.bytes += int64(len(body)) }
 func (c *counter) Stream(_ int64, e string, d []byte) { c.bytes += int64(len(e) + len(d)) }
+
+// Scripts without a font here: those of large fonts in which nobody writes a name today, and
+// those that are younger in Unicode than our fonts.
+var withoutFont = []string{
+	"Anatolian_Hieroglyphs", "Cuneiform", "Egyptian_Hieroglyphs", "SignWriting", "Tangut",
+	"Chorasmian", "Cypro_Minoan", "Dives_Akuru", "Kawi", "Khitan_Small_Script", "Makasar", "Nag_Mundari", "Nandinagari",
+	"Old_Uyghur", "Tangsa", "Toto", "Vithkuqi",
+}
+
+// A signature shows every script of Unicode in a font that has it, and its text is that which was given.
+func TestEveryScriptShows(t *testing.T) {
+	t.Parallel()
+	for name, table := range unicode.Scripts {
+		if name == "Common" || slices.Contains(withoutFont, name) {
+			continue
+		}
+		first := map[string]rune{"Han": 0x4E00, "Hangul": 0xAC00}[name] // radicals and parts of syllables come before
+		var sample []rune
+		rangetable.Visit(table, func(r rune) {
+			if r >= first && unicode.IsLetter(r) && len(sample) < 3 {
+				sample = append(sample, r)
+			}
+		})
+		if len(sample) == 0 {
+			continue // signs, such as those of Braille
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			data := document(t, layout(t, stamp.Appearance{Lines: []string{string(sample)}}, 300, 40))
+			// Poppler turns few of the scripts that run from right to left.
+			require.ElementsMatch(t, sample, []rune(copied(t, data)))
+			fonts := run(t, "pdffonts", file(t, "in.pdf", data))
+			if slices.Contains([]string{"Latin", "Greek", "Cyrillic"}, name) {
+				require.Regexp(t, `\+NotoSans `, fonts)
+				return
+			}
+			require.NotRegexp(t, `\+NotoSans `, fonts, "the box for what is missing: %U", sample)
+		})
+	}
+}
