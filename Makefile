@@ -114,6 +114,10 @@ bench-packages: ## The benchmarks that lie beside the code
 fuzz: ## Each fuzz target for FUZZTIME (10s)
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
 
+.PHONY: corpus
+corpus: build packages ## Sign every PDF in the test suites of other PDF software, from Debian's sources
+	@scripts/corpus.sh
+
 ##@ Tools
 
 .PHONY: tools

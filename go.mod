@@ -2,6 +2,9 @@ module signbus.dev
 
 go 1.26.0
 
+// Certificates of old software have negative serial numbers; signatures by them are checked too (RFC 5280, 4.1.2.2).
+godebug x509negativeserial=1
+
 require (
 	github.com/ThalesGroup/crypto11 v1.5.0
 	github.com/ThreeDotsLabs/watermill v1.5.1

@@ -10,6 +10,8 @@ const (
 	maxSections = 2_000
 	// maxObjectNumber is the highest object number that readers must support.
 	maxObjectNumber = 8_388_607
+	// spareNumbers is how many of them must be left: a signature with its data takes some dozens.
+	spareNumbers = 100_000
 )
 
 // readXRefs follows the sections from the newest to the oldest.
@@ -44,6 +46,8 @@ func (f *file) readXRefs() error {
 		return broken("it has no objects")
 	case len(f.xrefs) > f.limits.Objects:
 		return tooComplex("it has more than %d objects", f.limits.Objects)
+	case f.maxNumber() > maxObjectNumber-spareNumbers:
+		return tooComplex("it leaves less than %d object numbers for updates", spareNumbers)
 	}
 	return nil
 }

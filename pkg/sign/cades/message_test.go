@@ -257,6 +257,22 @@ func TestACertificateThatIsNotForSigningIsNotTrusted(t *testing.T) {
 	require.False(t, reports[0].Valid())
 }
 
+// Acrobat once gave the certificates that it made for its users such numbers.
+func TestNegativeSerialNumbersAreRead(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	key, certificate, out := filepath.Join(folder, "key.pem"), filepath.Join(folder, "cert.pem"), filepath.Join(folder, "out")
+	openssl(t, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=Anna", "-set_serial", "-4711")
+	openssl(t, "cms", "-sign", "-cades", "-binary", "-md", "sha256", "-nodetach", "-in", write(t, "content", content),
+		"-outform", "DER", "-out", out, "-signer", certificate, "-inkey", key)
+	roots := x509.NewCertPool()
+	require.True(t, roots.AppendCertsFromPEM(read(t, certificate)))
+	reports, err := open(t, read(t, out), false).Verify(t.Context(), roots, time.Now())
+	require.NoError(t, err)
+	require.Len(t, reports, 1)
+	require.True(t, reports[0].Valid(), "%+v", reports[0])
+}
+
 func TestATimestampIsWorthWhatItsAuthorityIs(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -37,6 +37,8 @@ var (
 	ErrTimestamp = errors.New("time-stamp is wrong")
 	// ErrUntrusted means that no valid path leads from the signer's certificate to a trusted root.
 	ErrUntrusted = errors.New("certificate is not trusted")
+	// ErrNoCertificate means that the message does not carry the certificate of its signer, or that it cannot be read.
+	ErrNoCertificate = errors.New("certificate of the signer is not in the message")
 	// ErrKeyMismatch means that the key to sign with does not belong to the certificate.
 	ErrKeyMismatch = errors.New("key does not match the certificate")
 	// ErrExpired means that the certificate's validity has ended.

@@ -175,5 +175,5 @@ func (s *signer) certificate(certificates []*x509.Certificate) (*x509.Certificat
 			return certificate, nil
 		}
 	}
-	return nil, malformed("certificate of the signer is not in the message")
+	return nil, ErrNoCertificate
 }

@@ -12,6 +12,7 @@ var problems = []struct {
 	{ErrUnsupported, "The signature uses an algorithm that is weak or unknown."},
 	{ErrTimestamp, "The time-stamp of the signature is wrong or not trusted."},
 	{ErrUntrusted, "The signer's certificate does not lead to a trusted authority."},
+	{ErrNoCertificate, "The certificate of the signer is missing from the signature, or can not be read."},
 	{ErrMalformed, "The signature is damaged."},
 }
 

@@ -112,7 +112,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"other certificate in attributes": {flip(bytes.Index(der, fingerprint[:]) + 3), content, cms.ErrSignature},
 		"changed signature value":         {flip(len(der) - 1), content, cms.ErrSignature},
 		"certificate with the same name":  {swapCertificate(t, root, key, chain[0], der), content, cms.ErrSigningCertificate},
-		"no signer's certificate":         {flip(bytes.Index(der, chain[0].Raw) + bytes.Index(chain[0].Raw, []byte{2, 1, 7}) + 2), content, cms.ErrMalformed},
+		"no signer's certificate":         {flip(bytes.Index(der, chain[0].Raw) + bytes.Index(chain[0].Raw, []byte{2, 1, 7}) + 2), content, cms.ErrNoCertificate},
 		"attached":                        {attached, content, cms.ErrMalformed},
 		"bytes after it":                  {append(bytes.Clone(der), 0, 0, 1), content, cms.ErrMalformed},
 		"nothing":                         {nil, content, cms.ErrMalformed},
@@ -192,7 +192,7 @@ func TestVerifyRefusesWeakAlgorithms(t *testing.T) {
 		"RSA of 1024 bits":   {"RSA-1024", []string{"-md", "sha256"}, cms.ErrUnsupported},
 		"P-224":              {"P-224", []string{"-md", "sha256"}, cms.ErrUnsupported},
 		"no attributes":      {"RSA-2048", []string{"-md", "sha256", "-noattr"}, cms.ErrMalformed},
-		"no certificate":     {"RSA-2048", []string{"-md", "sha256", "-nocerts"}, cms.ErrMalformed},
+		"no certificate":     {"RSA-2048", []string{"-md", "sha256", "-nocerts"}, cms.ErrNoCertificate},
 		"PSS without a salt": {"RSA-2048", []string{"-md", "sha256", "-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:0"}, cms.ErrUnsupported},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -81,7 +81,7 @@ func (s *signing) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.format == "pades" || s.format == "" && isPDF {
+	if s.format == "pades" || s.format == "" && (isPDF || namedPDF(s.path)) {
 		return s.pdf(ctx)
 	}
 	return s.file(ctx)
@@ -98,6 +98,10 @@ func looksLikePDF(in io.ReaderAt) (bool, error) {
 	}
 	return bytes.Contains(start[:n], []byte("%PDF-")), nil
 }
+
+// namedPDF tells whether a file is called a PDF. One that is none is refused as such, and
+// not signed as any other file would be, which its owner does not expect.
+func namedPDF(path string) bool { return strings.EqualFold(filepath.Ext(path), ".pdf") }
 
 // looksLikeMessage goes by the name: any file may be signed, a signed one too.
 func looksLikeMessage(path string) bool {
