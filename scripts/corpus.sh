@@ -37,6 +37,7 @@ fi
 export SIGNBUS_KEY_PASSPHRASE=corpus
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem -days 2 -subj '/CN=Anna' \
   -addext keyUsage=critical,digitalSignature,nonRepudiation 2>/dev/null
+cat cert.pem >>key.pem
 rm -rf signed && mkdir signed
 : >results
 check() { timeout 60 qpdf --check "$1" >/dev/null 2>&1 && echo flawless || echo damaged; }

@@ -61,6 +61,10 @@ func (f *file) secondOpinion(pages []page) error {
 // it could not it has searched the file for objects, as some readers do and others do not; behind
 // an update that search finds something else.
 func (f *file) samePlaces(theirs map[int]*model.XRefTableEntry) error {
+	// What it has found by searching does not come from a section, the head of the free list first of all.
+	if _, listed := f.xrefs.find(0); listed && theirs[0] != nil && theirs[0].Incr == 0 {
+		return broken("a second reader can read its cross-references by repairing them only")
+	}
 	for num, entry := range theirs {
 		x, ok := f.xrefs.find(int64(num))
 		if entry.Free || entry.Offset == nil || *entry.Offset == 0 {
