@@ -55,7 +55,7 @@ for f in files/*.pdf; do
     poppler=$(timeout 60 pdfsig -nocert "$out" 2>/dev/null | grep -c 'Signature is Valid' || true)
     [ "$poppler" -gt 0 ] || after="$after, not valid for poppler"
     # Signatures that were there before are by people whom nobody here trusts.
-    timeout 60 "$signbus" --json verify "$out" --ca cert.pem 2>/dev/null | grep -q '"subject":"CN=Anna"[^}]*"intact":true,"trusted":true' || after="$after, not valid for signbus"
+    { timeout 60 "$signbus" --json verify "$out" --ca cert.pem 2>/dev/null || true; } | grep -q '"subject":"CN=Anna"[^}]*"intact":true,"trusted":true' || after="$after, not valid for signbus"
     echo "$before|signed, then $after" >>results
   else
     echo "$before|refused: $(sed -n '1s/^signbus: \([A-Z_]*\):.*/\1/p' <<<"$refusal")" >>results
