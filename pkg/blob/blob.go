@@ -173,7 +173,7 @@ func (d *Dir) Put(ctx context.Context, scope Scope, r io.Reader, limit int64) (r
 			_ = os.Remove(dir) // only when nothing else is in it
 		}
 	}()
-	sum := digest.NewWriter(digest.Empty())
+	sum := digest.NewWriter(digest.State{})
 	n, err := io.Copy(io.MultiWriter(tmp, sum), io.LimitReader(contextReader{ctx, r}, limit+1))
 	if err != nil {
 		return Ref{}, fmt.Errorf("put blob: %w", err)

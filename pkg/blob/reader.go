@@ -48,7 +48,7 @@ func (d *Dir) open(scope Scope, name string) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{name: name, sum: digest.NewWriter(digest.Empty())}
+	r := &reader{name: name, sum: digest.NewWriter(digest.State{})}
 	if err := r.open(path); err != nil {
 		return nil, errors.Join(fmt.Errorf("open blob %s: %w", name, gone(err)), r.Close())
 	}
@@ -173,7 +173,7 @@ func (r *reader) Seek(offset int64, whence int) (int64, error) {
 	}
 	r.pos = offset
 	if r.broken = offset != 0; !r.broken {
-		r.sum = digest.NewWriter(digest.Empty())
+		r.sum = digest.NewWriter(digest.State{})
 	}
 	return offset, nil
 }

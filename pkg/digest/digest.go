@@ -34,7 +34,7 @@ func Empty() State { return State{running: sha256.New()} }
 
 // Of reads r to its end.
 func Of(r io.Reader) (State, error) {
-	w := NewWriter(Empty())
+	w := NewWriter(State{})
 	if _, err := io.Copy(w, r); err != nil {
 		return State{}, err
 	}
@@ -61,7 +61,7 @@ func (s State) With(parts ...[]byte) State {
 	for _, p := range parts {
 		_, _ = w.Write(p) // a hash never fails
 	}
-	return w.State()
+	return State{running: w.running, size: w.size} // nobody else has the writer
 }
 
 // MarshalBinary writes the state so that [Restore] reads it in any later process.

@@ -72,7 +72,7 @@ func digestsOf(ctx context.Context, src digest.Source, h crypto.Hash) (*digests,
 		return nil, fmt.Errorf("%w: it is of %d bytes, the file has %d", digest.ErrState, src.Digest.Bytes(), src.Size)
 	}
 	var all []io.Writer
-	whole := digest.NewWriter(digest.Empty())
+	whole := digest.NewWriter(digest.State{})
 	if !src.Digest.Known() {
 		all = append(all, whole)
 	}
