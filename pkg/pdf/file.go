@@ -78,7 +78,8 @@ func open(ctx context.Context, r io.ReaderAt, size int64, limits Limits) (*file,
 	if !ok {
 		mem = new(memory)
 	}
-	f := &file{
+	f := &mem.file
+	*f = file{
 		ctx: ctx, r: r, size: size, limits: limits, budget: limits.Values,
 		// A small file that decompresses to much is made to exhaust; honest object
 		// streams shrink to a fifth, hardly ever to a fiftieth.
@@ -120,6 +121,8 @@ type memory struct {
 	heldDicts   [64]dict
 	heldEntries [192]entry
 	heldValues  [64]value
+
+	file file
 }
 
 // shelf hands out parts of an array, so that the first small things need no memory of their own.
@@ -152,8 +155,9 @@ func (f *file) release() {
 	clear(f.mem.heldDicts[:len(f.mem.heldDicts)-len(f.made.dicts.rest)])
 	clear(f.mem.heldEntries[:len(f.mem.heldEntries)-len(f.made.entries.rest)])
 	clear(f.mem.heldValues[:len(f.mem.heldValues)-len(f.made.values.rest)])
-	memories.Put(f.mem)
+	mem := f.mem
 	*f = file{}
+	memories.Put(mem)
 }
 
 // window reads up to n bytes at off.
