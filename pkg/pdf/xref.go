@@ -161,10 +161,6 @@ func (w *words) subsection(section table, first, n int64) (table, error) {
 		if !ok {
 			return nil, w.failure(w.err, broken("its cross-reference table can not be read"))
 		}
-		// Some producers number the head of the free list 1.
-		if i == 0 && first == 1 && off == 0 && gen == 65535 && kind == 'f' {
-			first = 0
-		}
 		x := xref{num: uint32(first + i)}
 		if kind == 'n' && off > 0 {
 			if gen > 65535 {
