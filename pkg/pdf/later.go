@@ -152,7 +152,7 @@ type comparison struct {
 
 // endsClean tells whether nothing stands behind the last end mark.
 func endsClean(end []byte) bool {
-	return bytes.HasSuffix(bytes.TrimRight(end, "\x00\t\n\f\r "), []byte("%%EOF"))
+	return bytes.HasSuffix(bytes.TrimRight(end, whiteSpace), []byte("%%EOF"))
 }
 
 func (c *comparison) run() (bool, error) {

@@ -90,7 +90,7 @@ func (f *file) blank(a, b int64) bool {
 		return true
 	}
 	between, err := f.window(min(a, b), int(min(gap, most)))
-	return err == nil && gap <= most && len(bytes.TrimLeft(between, "\x00\t\n\f\r ")) == 0
+	return err == nil && gap <= most && len(bytes.TrimLeft(between, whiteSpace)) == 0
 }
 
 // opinionError turns an error of pdfcpu into one of ours; its text may quote the

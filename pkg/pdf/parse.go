@@ -39,6 +39,9 @@ type parser struct {
 	entries []entry
 }
 
+// whiteSpace is what isSpace accepts, as a set (ISO 32000-2, table 1).
+const whiteSpace = "\x00\t\n\f\r "
+
 func isSpace(c byte) bool {
 	return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\f' || c == 0
 }

@@ -85,7 +85,7 @@ func (f *file) sectionAt(off int64) bool {
 	if err != nil {
 		return false
 	}
-	head = bytes.TrimLeft(head, "\x00\t\n\f\r ")
+	head = bytes.TrimLeft(head, whiteSpace)
 	if bytes.HasPrefix(head, []byte("xref")) {
 		return true
 	}

@@ -16,6 +16,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"math/big"
@@ -256,21 +257,28 @@ func measure(ctx context.Context, task, path, keyFile string, visible bool, leng
 
 // limit is what no signature can do without: a pass over the file and a key operation.
 func limit(f *os.File, size int64, key crypto.Signer) error {
-	h := sha256.New()
-	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{io.NewSectionReader(f, 0, size)}, buffer[:]); err != nil {
+	h, err := pass(f, size)
+	if err != nil {
 		return err
 	}
-	_, err := key.Sign(rand.Reader, h.Sum(nil), crypto.SHA256)
+	_, err = key.Sign(rand.Reader, h.Sum(nil), crypto.SHA256)
 	return err
 }
 
 var buffer [128 << 10]byte
 
+// pass digests the file once.
+func pass(f *os.File, size int64) (hash.Hash, error) {
+	h := sha256.New()
+	_, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{io.NewSectionReader(f, 0, size)}, buffer[:])
+	return h, err
+}
+
 // floor is the limit with what is added digested, made and written: its hole for the signature,
 // about three quarters of it, is not digested.
 func floor(f *os.File, size int64, key crypto.Signer, tail []byte) error {
-	h := sha256.New()
-	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{io.NewSectionReader(f, 0, size)}, buffer[:]); err != nil {
+	h, err := pass(f, size)
+	if err != nil {
 		return err
 	}
 	tail = bytes.Clone(tail)
@@ -278,7 +286,7 @@ func floor(f *os.File, size int64, key crypto.Signer, tail []byte) error {
 	if _, err := key.Sign(rand.Reader, h.Sum(nil), crypto.SHA256); err != nil {
 		return err
 	}
-	_, err := f.WriteAt(tail, size)
+	_, err = f.WriteAt(tail, size)
 	return err
 }
 
