@@ -58,9 +58,6 @@ func (m *Message) Verify(ctx context.Context, roots *x509.CertPool, now time.Tim
 	return reports, nil
 }
 
-// skew is how far the clocks of authorities may be ahead of ours.
-const skew = 5 * time.Minute
-
 func report(info *cms.Info, err error, proofs *revocation.Evidence, now time.Time) Report {
 	var r Report
 	r.Problem = problemOf(err)
@@ -84,7 +81,7 @@ func report(info *cms.Info, err error, proofs *revocation.Evidence, now time.Tim
 	if stamped {
 		at = info.Timestamp.Time
 		switch {
-		case at.After(now.Add(skew)):
+		case at.After(now.Add(revocation.Skew)):
 			r.Trusted, r.Problem = false, "The time-stamp is of a later time than now."
 			return r
 		case proofs.Discredits(info.Timestamp.Chain, at, now):

@@ -249,12 +249,9 @@ func (v *verifier) stamp(i int, at time.Time) error {
 	return nil
 }
 
-// skew is how far the clocks of authorities may be ahead of ours.
-const skew = 5 * time.Minute
-
 // judgeStamp tells whether an authority is trusted at a time that its token lies before.
 func (v *verifier) judgeStamp(authority *x509.Certificate, carried []*x509.Certificate, stamped, at time.Time) (question, string) {
-	if stamped.After(at.Add(skew)) {
+	if stamped.After(at.Add(revocation.Skew)) {
 		return question{}, "The time-stamp is of a later time than what covers it."
 	}
 	chain, err := v.path(authority, carried, at, x509.ExtKeyUsageTimeStamping)

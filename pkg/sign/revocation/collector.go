@@ -17,8 +17,8 @@ const (
 	// maxChain bounds a completed chain, maxAddresses how many of a certificate's addresses of one kind are tried.
 	maxChain     = 10
 	maxAddresses = 3
-	// skew is how far the clocks of authorities may be ahead of ours.
-	skew = 5 * time.Minute
+	// Skew is how far the clocks of authorities may be ahead of ours.
+	Skew = 5 * time.Minute
 	// keepIssuer is how long a fetched issuer's certificate is used before it is fetched again.
 	keepIssuer = 24 * time.Hour
 )
@@ -242,10 +242,10 @@ func (c *Collector) ask(key string, read func([]byte) (*answer, error), fetch fu
 	if err != nil {
 		return nil, err
 	}
-	if a.thisUpdate.After(now.Add(skew)) {
+	if a.thisUpdate.After(now.Add(Skew)) {
 		return nil, fmt.Errorf("answer is from the future, %s", a.thisUpdate.UTC().Format(time.RFC3339))
 	}
-	if err := a.fits(now.Add(-skew)); err != nil {
+	if err := a.fits(now.Add(-Skew)); err != nil {
 		return nil, err
 	}
 	c.cache.put(key, a.der, a.until(), now)
