@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
 	"signbus.dev/pkg/bus"
 	"signbus.dev/pkg/bus/bustest"
+	"signbus.dev/pkg/contract"
 	"signbus.dev/pkg/store"
 	"signbus.dev/pkg/store/storetest"
 	"signbus.dev/pkg/subjects"
@@ -356,6 +358,52 @@ func TestCallsAreBounded(t *testing.T) {
 	require.EqualValues(t, 256, most.Load())
 	stop()
 	require.Zero(t, underWay.Load())
+}
+
+// Many are refused, do not answer, or fail at a time; each asker is told. The race
+// detector watches: an answer is sent after the service's handler has returned.
+func TestCallsAreAnswered(t *testing.T) {
+	t.Parallel()
+	b := bustest.Start(t)
+	bustest.Go(t, func(ctx context.Context) error {
+		return bus.ServeSubjects(ctx, b.Conn, "answers", map[string]bus.Verb{
+			"qry.demo.ERP.*": func(ctx context.Context, _ []byte) (any, error) {
+				switch subject := bus.RequestSubject(ctx); subject {
+				case "qry.demo.ERP.refuse":
+					return nil, &contract.Error{Code: contract.CodeEnvelopeNotFound, Message: "no envelope has this name"}
+				case "qry.demo.ERP.fail":
+					return nil, errors.New("a secret of the database")
+				case "qry.demo.ERP.panic":
+					panic("a secret of the program")
+				default:
+					return subject, nil
+				}
+			},
+		}, b.Log)
+	})
+	bustest.Eventually(t, func() bool {
+		_, err := b.Conn.Request("$SRV.PING.answers", nil, time.Second)
+		return err == nil
+	}, "the service answers")
+	for verb, want := range map[string]struct{ code, text, data string }{
+		"refuse": {contract.CodeEnvelopeNotFound.API(), "no envelope has this name", `"ENVELOPE_NOT_FOUND"`},
+		"fail":   {"500", "internal error", ""},
+		"panic":  {"500", "internal error", ""},
+		"say":    {"", "", `"qry.demo.ERP.say"`},
+	} {
+		answers, err := b.Conn.SubscribeSync(nats.NewInbox())
+		require.NoError(t, err)
+		for range 100 {
+			require.NoError(t, b.Conn.PublishRequest("qry.demo.ERP."+verb, answers.Subject, nil))
+		}
+		for range 100 {
+			answer, err := answers.NextMsg(30 * time.Second)
+			require.NoError(t, err)
+			require.Equal(t, want.code, answer.Header.Get(micro.ErrorCodeHeader))
+			require.Equal(t, want.text, answer.Header.Get(micro.ErrorHeader))
+			require.Contains(t, string(answer.Data), want.data)
+		}
+	}
 }
 
 func TestTraceContextTravels(t *testing.T) {

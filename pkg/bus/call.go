@@ -97,7 +97,7 @@ func ServeSubjects(ctx context.Context, nc *nats.Conn, name string, verbs map[st
 			}
 			go func() {
 				defer func() { <-slots }()
-				respond(ctx, request, verb, log)
+				respond(ctx, nc, request, verb, log)
 			}()
 		}
 		i++
@@ -125,30 +125,44 @@ func RequestSubject(ctx context.Context) string {
 	return subject
 }
 
-func respond(ctx context.Context, request micro.Request, verb Verb, log *slog.Logger) {
+// respond asks the verb and publishes what it says. The request's own Respond and Error
+// are not for here: they note the error for the service's figures, which it reads when the
+// handler returns, and that was before this answer.
+func respond(ctx context.Context, nc *nats.Conn, request micro.Request, verb Verb, log *slog.Logger) {
 	ctx = Extract(context.WithValue(ctx, requestSubject{}, request.Subject()), nats.Header(request.Headers()))
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	msg := nats.NewMsg(request.Reply())
+	msg.Data, msg.Header = result(ctx, request, verb, log)
+	if err := nc.PublishMsg(msg); err != nil {
+		log.Warn("answer is not sent", "subject", request.Subject(), "error", err)
+	}
+}
+
+// result is the answer of the verb to a request: its JSON, or the headers of an error.
+func result(ctx context.Context, request micro.Request, verb Verb, log *slog.Logger) (data []byte, header nats.Header) {
+	refusal := func(code, text string) nats.Header {
+		return nats.Header{micro.ErrorHeader: {text}, micro.ErrorCodeHeader: {code}}
+	}
 	defer func() {
 		if r := recover(); r != nil {
 			log.Error("call panicked", "subject", request.Subject(), "panic", r)
-			_ = request.Error("500", "internal error", nil)
+			data, header = nil, refusal("500", "internal error")
 		}
 	}()
-	result, err := verb(ctx, request.Data())
+	said, err := verb(ctx, request.Data())
 	if problem, ok := errors.AsType[*contract.Error](err); ok {
 		outcome, _ := json.Marshal(problem.Code.Outcome(contract.Sentence(err))) //nolint:errchkjson // two texts
-		_ = request.Error(problem.Code.API(), contract.Sentence(err), outcome)
-		return
+		return outcome, refusal(problem.Code.API(), contract.Sentence(err))
+	}
+	if err == nil {
+		data, err = json.Marshal(said)
 	}
 	if err != nil {
 		log.Error("call failed", "subject", request.Subject(), "error", err)
-		_ = request.Error("500", "internal error", nil)
-		return
+		return nil, refusal("500", "internal error")
 	}
-	if err := request.RespondJSON(result); err != nil {
-		log.Warn("answer is not sent", "subject", request.Subject(), "error", err)
-	}
+	return data, nil
 }
 
 // Call asks a service and reads its answer into result, which may be nil. A refusal
