@@ -41,14 +41,14 @@ func readGolden(t testing.TB) golden {
 func writeGolden(t testing.TB) {
 	t.Helper()
 	c := newCircle(t)
-	key, chain := c.person(t, "Anna", "P-256")
+	key, chain := c.person("Anna", "P-256")
 	attached, detached := cades.New(source(content), false), cades.New(source(content), true)
 	for range 2 {
 		require.NoError(t, attached.Sign(t.Context(), c.params(t, cades.LevelBLT, key, chain)))
 	}
 	require.NoError(t, detached.Sign(t.Context(), c.params(t, cades.LevelBT, key, chain)))
 	for name, data := range map[string][]byte{
-		"root.der": c.root.Raw, "attached.p7m": bytesOf(t, attached), "detached.p7s": bytesOf(t, detached),
+		"root.der": c.root.Certificate.Raw, "attached.p7m": bytesOf(t, attached), "detached.p7s": bytesOf(t, detached),
 		"open.p7m": c.bySomebodyElse(t, content, "DER", "-nodetach", "-stream"),
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join("testdata", name), data, 0o600))

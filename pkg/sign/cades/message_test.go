@@ -3,14 +3,12 @@ package cades_test
 import (
 	"bytes"
 	"crypto"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"io"
-	"math/big"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -23,21 +21,22 @@ import (
 	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/sign/cades"
 	"signbus.dev/pkg/sign/cms"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 // bySomebodyElse makes a message with OpenSSL; with its content inside and streamed it is BER, the content in pieces.
 func (c *circle) bySomebodyElse(t testing.TB, data []byte, form string, arguments ...string) []byte {
 	t.Helper()
-	key, chain := c.person(t, "Bruno", "RSA-2048")
+	key, chain := c.person("Bruno", "RSA-2048")
 	return c.byOpenSSL(t, key, chain, data, form, arguments...)
 }
 
 func (c *circle) byOpenSSL(t testing.TB, key crypto.Signer, chain []*x509.Certificate, data []byte, form string, arguments ...string) []byte {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out")
-	openssl(t, append([]string{
-		"cms", "-sign", "-cades", "-binary", "-md", "sha256", "-in", write(t, "content", data), "-outform", form, "-out", out,
-		"-signer", writePEM(t, "CERTIFICATE", chain[0].Raw), "-inkey", writeKey(t, key), "-certfile", writePEM(t, "CERTIFICATE", chain[1].Raw, chain[2].Raw),
+	signtest.OpenSSL(t, append([]string{
+		"cms", "-sign", "-cades", "-binary", "-md", "sha256", "-in", signtest.Write(t, "content", data), "-outform", form, "-out", out,
+		"-signer", signtest.WriteCertificates(t, chain[0]), "-inkey", signtest.WriteKey(t, key), "-certfile", signtest.WriteCertificates(t, chain[1], chain[2]),
 	}, arguments...)...)
 	return read(t, out)
 }
@@ -85,7 +84,7 @@ func TestSignaturesOfOtherSoftwareAreExtended(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, test.detached, m.Detached())
 			for i, name := range []string{"Anna", "Carla"} {
-				key, chain := c.person(t, name, "P-256")
+				key, chain := c.person(name, "P-256")
 				require.NoError(t, m.Sign(t.Context(), c.params(t, cades.LevelBLT, key, chain)))
 				require.Equal(t, i+2, m.Signers())
 			}
@@ -104,18 +103,18 @@ func TestSignaturesOfOtherSoftwareAreExtended(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, m.Extract(t.Context(), &extracted))
 			require.Equal(t, string(test.data), extracted.String())
-			reports, err := m.Verify(t.Context(), c.roots, now)
+			reports, err := m.Verify(t.Context(), c.root.Roots, now)
 			require.NoError(t, err)
 			require.Len(t, reports, 3)
 			for _, r := range reports {
 				require.True(t, r.Valid(), r.Problem)
 			}
 			out := filepath.Join(t.TempDir(), "out")
-			arguments := []string{"cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", write(t, "signed", signed), "-CAfile", writePEM(t, "CERTIFICATE", c.root.Raw), "-out", out}
+			arguments := []string{"cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", signtest.Write(t, "signed", signed), "-CAfile", signtest.WriteCertificates(t, c.root.Certificate), "-out", out}
 			if test.detached {
-				arguments = append(arguments, "-content", write(t, "content", test.data))
+				arguments = append(arguments, "-content", signtest.Write(t, "content", test.data))
 			}
-			require.Contains(t, openssl(t, arguments...), "CAdES Verification successful")
+			require.Contains(t, signtest.OpenSSL(t, arguments...), "CAdES Verification successful")
 			require.Equal(t, string(test.data), string(read(t, out)))
 		})
 	}
@@ -124,7 +123,7 @@ func TestSignaturesOfOtherSoftwareAreExtended(t *testing.T) {
 func TestBase64IsRead(t *testing.T) {
 	t.Parallel()
 	c := newCircle(t)
-	key, chain := c.person(t, "Anna", "P-256")
+	key, chain := c.person("Anna", "P-256")
 	data := bytes.Repeat([]byte("0123456789abcdef"), 40_000) // More than one stride.
 	m := cades.New(source(data), false)
 	require.NoError(t, m.Sign(t.Context(), c.params(t, cades.LevelBB, key, chain)))
@@ -156,7 +155,7 @@ func TestBase64IsRead(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	c := newCircle(t)
-	key, chain := c.person(t, "Anna", "P-256")
+	key, chain := c.person("Anna", "P-256")
 	attached := cades.New(source(content), false)
 	require.NoError(t, attached.Sign(t.Context(), c.params(t, cades.LevelBB, key, chain)))
 	detached := cades.New(source(content), true)
@@ -165,9 +164,9 @@ func TestOpenRefuses(t *testing.T) {
 	require.NoError(t, err)
 	p7m := bytesOf(t, attached)
 	encrypted := filepath.Join(t.TempDir(), "encrypted")
-	recipient, person := c.person(t, "Bruno", "RSA-2048")
+	recipient, person := c.person("Bruno", "RSA-2048")
 	require.NotNil(t, recipient)
-	openssl(t, "cms", "-encrypt", "-aes256", "-outform", "DER", "-in", write(t, "content", content), "-out", encrypted, writePEM(t, "CERTIFICATE", person[0].Raw))
+	signtest.OpenSSL(t, "cms", "-encrypt", "-aes256", "-outform", "DER", "-in", signtest.Write(t, "content", content), "-out", encrypted, signtest.WriteCertificates(t, person[0]))
 	for name, test := range map[string]struct {
 		signed  []byte
 		content digest.Source
@@ -209,12 +208,12 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 	c := newCircle(t)
 	m := cades.New(source(content), false)
 	for _, name := range []string{"Anna", "Bruno"} {
-		key, chain := c.person(t, name, "P-256")
+		key, chain := c.person(name, "P-256")
 		require.NoError(t, m.Sign(t.Context(), c.params(t, cades.LevelBT, key, chain)))
 	}
 	signed := bytesOf(t, m)
 	verify := func(signed []byte) []cades.Report {
-		reports, err := open(t, signed, false).Verify(t.Context(), c.roots, now)
+		reports, err := open(t, signed, false).Verify(t.Context(), c.root.Roots, now)
 		require.NoError(t, err)
 		require.Len(t, reports, 2)
 		return reports
@@ -224,7 +223,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 		require.False(t, r.Valid())
 		require.Equal(t, "The content was changed after signing, or is not the content that was signed.", r.Problem)
 	}
-	key, chain := c.person(t, "Carla", "P-256")
+	key, chain := c.person("Carla", "P-256")
 	require.ErrorIs(t, open(t, changed, false).Sign(t.Context(), c.params(t, cades.LevelBB, key, chain)), cms.ErrDigestMismatch)
 
 	// One wrong signature leaves the other as it is.
@@ -237,7 +236,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 	require.Equal(t, "The time-stamp of the signature is wrong or not trusted.", reports[1].Problem)
 	require.False(t, reports[1].Valid())
 
-	reports, err := open(t, signed, false).Verify(t.Context(), newCircle(t).roots, now)
+	reports, err := open(t, signed, false).Verify(t.Context(), newCircle(t).root.Roots, now)
 	require.NoError(t, err)
 	for _, r := range reports {
 		require.True(t, r.Intact)
@@ -249,8 +248,8 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 func TestACertificateThatIsNotForSigningIsNotTrusted(t *testing.T) {
 	t.Parallel()
 	c := newCircle(t)
-	key, chain := c.person(t, "Carla", "RSA-2048", func(template *x509.Certificate) { template.KeyUsage = x509.KeyUsageKeyEncipherment })
-	reports, err := open(t, c.byOpenSSL(t, key, chain, content, "DER", "-nodetach"), false).Verify(t.Context(), c.roots, now)
+	key, chain := c.person("Carla", "RSA-2048", func(template *x509.Certificate) { template.KeyUsage = x509.KeyUsageKeyEncipherment })
+	reports, err := open(t, c.byOpenSSL(t, key, chain, content, "DER", "-nodetach"), false).Verify(t.Context(), c.root.Roots, now)
 	require.NoError(t, err)
 	require.Len(t, reports, 1)
 	require.True(t, reports[0].Intact)
@@ -262,8 +261,8 @@ func TestNegativeSerialNumbersAreRead(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	key, certificate, out := filepath.Join(folder, "key.pem"), filepath.Join(folder, "cert.pem"), filepath.Join(folder, "out")
-	openssl(t, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=Anna", "-set_serial", "-4711")
-	openssl(t, "cms", "-sign", "-cades", "-binary", "-md", "sha256", "-nodetach", "-in", write(t, "content", content),
+	signtest.OpenSSL(t, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=Anna", "-set_serial", "-4711")
+	signtest.OpenSSL(t, "cms", "-sign", "-cades", "-binary", "-md", "sha256", "-nodetach", "-in", signtest.Write(t, "content", content),
 		"-outform", "DER", "-out", out, "-signer", certificate, "-inkey", key)
 	roots := x509.NewCertPool()
 	require.True(t, roots.AppendCertsFromPEM(read(t, certificate)))
@@ -288,23 +287,18 @@ func TestATimestampIsWorthWhatItsAuthorityIs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newCircle(t)
-			list := &x509.RevocationList{
-				Number: big.NewInt(2), ThisUpdate: now.Add(2 * time.Minute), NextUpdate: now.Add(time.Hour),
-				RevokedCertificateEntries: []x509.RevocationListEntry{
-					{SerialNumber: c.stamper[0].SerialNumber, RevocationTime: now.Add(test.revoked), ReasonCode: test.reason},
-				},
-			}
-			der, err := x509.CreateRevocationList(rand.Reader, list, c.root, c.rootKey)
-			require.NoError(t, err)
-			key, chain := c.person(t, "Anna", "P-256")
+			list := c.root.CRL(now.Add(2*time.Minute), now.Add(time.Hour), x509.RevocationListEntry{
+				SerialNumber: c.stamper[0].SerialNumber, RevocationTime: now.Add(test.revoked), ReasonCode: test.reason,
+			})
+			key, chain := c.person("Anna", "P-256")
 			m := cades.New(source(content), false)
 			require.NoError(t, m.Sign(t.Context(), c.params(t, cades.LevelBT, key, chain)))
 			signed := bytesOf(t, m)
 			message, err := cms.Open(bytes.NewReader(signed), int64(len(signed)))
 			require.NoError(t, err)
-			message.AddCRL(der)
+			message.AddCRL(list)
 			head, tail := message.Encode(int64(len(content)))
-			reports, err := open(t, slices.Concat(head, content, tail), false).Verify(t.Context(), c.roots, now.Add(3*time.Minute))
+			reports, err := open(t, slices.Concat(head, content, tail), false).Verify(t.Context(), c.root.Roots, now.Add(3*time.Minute))
 			require.NoError(t, err)
 			require.Equal(t, test.valid, reports[0].Valid(), "%+v", reports[0])
 		})
@@ -326,7 +320,7 @@ func (z zeros) ReadAt(p []byte, off int64) (int, error) {
 // Content of any size passes through in little memory.
 func TestMemoryDoesNotGrowWithTheContent(t *testing.T) {
 	c := newCircle(t)
-	key, chain := c.person(t, "Anna", "P-256")
+	key, chain := c.person("Anna", "P-256")
 	const size = 200 << 20
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

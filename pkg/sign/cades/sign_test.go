@@ -18,6 +18,7 @@ import (
 	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/sign/cades"
 	"signbus.dev/pkg/sign/cms"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 // Every key type, level, shape and number of signers meets every other at least once. OpenSSL 3.0
@@ -42,7 +43,7 @@ func TestEveryCombinationIsAcceptedByOpenSSL(t *testing.T) {
 						if i > 0 {
 							own = kinds[(k+i)%len(kinds)]
 						}
-						key, chain := c.person(t, fmt.Sprintf("Signer %d", i+1), strings.Fields(own)[0])
+						key, chain := c.person(fmt.Sprintf("Signer %d", i+1), strings.Fields(own)[0])
 						p := c.params(t, level, key, chain)
 						p.PSS = strings.HasSuffix(own, "PSS")
 						require.NoError(t, m.Sign(t.Context(), p))
@@ -50,7 +51,7 @@ func TestEveryCombinationIsAcceptedByOpenSSL(t *testing.T) {
 						m = open(t, bytesOf(t, m), detached)
 					}
 					signed := bytesOf(t, m)
-					reports, err := m.Verify(t.Context(), c.roots, now)
+					reports, err := m.Verify(t.Context(), c.root.Roots, now)
 					require.NoError(t, err)
 					require.Len(t, reports, signers)
 					for _, r := range reports {
@@ -60,7 +61,7 @@ func TestEveryCombinationIsAcceptedByOpenSSL(t *testing.T) {
 						require.Equal(t, now, r.Time)
 						require.Equal(t, level != cades.LevelBB, r.TimestampTime.Equal(now))
 					}
-					openssl(t, "asn1parse", "-inform", "DER", "-in", write(t, "signed", signed))
+					signtest.OpenSSL(t, "asn1parse", "-inform", "DER", "-in", signtest.Write(t, "signed", signed))
 					if kind != "Ed25519" {
 						c.requireOpenSSL(t, signed, detached)
 					}
@@ -73,7 +74,7 @@ func TestEveryCombinationIsAcceptedByOpenSSL(t *testing.T) {
 func TestOpenSSLAcceptsTheToken(t *testing.T) {
 	t.Parallel()
 	c := newCircle(t)
-	key, chain := c.person(t, "Anna", "P-256")
+	key, chain := c.person("Anna", "P-256")
 	var value, token []byte
 	p := c.params(t, cades.LevelBT, key, chain)
 	p.Timestamp = func(ctx context.Context, signatureValue []byte) ([]byte, error) {
@@ -85,17 +86,17 @@ func TestOpenSSLAcceptsTheToken(t *testing.T) {
 	m := cades.New(source(content), false)
 	require.NoError(t, m.Sign(t.Context(), p))
 	require.Contains(t, string(bytesOf(t, m)), string(token))
-	require.Contains(t, openssl(t, "ts", "-verify", "-token_in", "-in", write(t, "token", token), "-data", write(t, "value", value),
-		"-CAfile", writePEM(t, "CERTIFICATE", c.root.Raw)), "Verification: OK")
+	require.Contains(t, signtest.OpenSSL(t, "ts", "-verify", "-token_in", "-in", signtest.Write(t, "token", token), "-data", signtest.Write(t, "value", value),
+		"-CAfile", signtest.WriteCertificates(t, c.root.Certificate)), "Verification: OK")
 }
 
 func TestLongTermSignaturesCarryTheirProofs(t *testing.T) {
 	t.Parallel()
 	c := newCircle(t)
-	key, chain := c.person(t, "Anna", "P-256")
+	key, chain := c.person("Anna", "P-256")
 	m := cades.New(source(content), false)
 	require.NoError(t, m.Sign(t.Context(), c.params(t, cades.LevelBLT, key, chain)))
-	printed := openssl(t, "cms", "-cmsout", "-print", "-inform", "DER", "-in", write(t, "signed", bytesOf(t, m)))
+	printed := signtest.OpenSSL(t, "cms", "-cmsout", "-print", "-inform", "DER", "-in", signtest.Write(t, "signed", bytesOf(t, m)))
 	require.Regexp(t, `d\.signedData:\s+version: 5`, printed)
 	require.Contains(t, printed, "1.3.6.1.5.5.7.16.2") // id-ri-ocsp-response
 	require.Equal(t, 2, strings.Count(printed, "d.crl:")+strings.Count(printed, "1.3.6.1.5.5.7.16.2"))
@@ -107,7 +108,7 @@ func TestLongTermSignaturesCarryTheirProofs(t *testing.T) {
 	// The same message without the proofs is no more than B-T.
 	plain := cades.New(source(content), false)
 	require.NoError(t, plain.Sign(t.Context(), c.params(t, cades.LevelBT, key, chain)))
-	reports, err := plain.Verify(t.Context(), c.roots, now)
+	reports, err := plain.Verify(t.Context(), c.root.Roots, now)
 	require.NoError(t, err)
 	require.Equal(t, cades.LevelBT, reports[0].Level)
 }
@@ -115,7 +116,7 @@ func TestLongTermSignaturesCarryTheirProofs(t *testing.T) {
 func TestRevokedSignerIsRefused(t *testing.T) {
 	t.Parallel()
 	c := newCircle(t)
-	key, chain := c.person(t, "Anna", "P-256")
+	key, chain := c.person("Anna", "P-256")
 	c.revoked.Store(chain[0].SerialNumber.Int64(), true)
 	m := cades.New(source(content), false)
 	require.ErrorContains(t, m.Sign(t.Context(), c.params(t, cades.LevelBLT, key, chain)), "was revoked")
@@ -126,7 +127,7 @@ func TestRevokedSignerIsRefused(t *testing.T) {
 func TestMIMETypeIsSigned(t *testing.T) {
 	t.Parallel()
 	c := newCircle(t)
-	key, chain := c.person(t, "Anna", "P-256")
+	key, chain := c.person("Anna", "P-256")
 	p := c.params(t, cades.LevelBB, key, chain)
 	p.MIMEType = "application/xml"
 	m := cades.New(source(content), true)
@@ -134,13 +135,13 @@ func TestMIMETypeIsSigned(t *testing.T) {
 	signed := bytesOf(t, m)
 	c.requireOpenSSL(t, signed, true)
 	require.Regexp(t, `0\.4\.0\.1733\.2\.1\)?\s+set:\s+UTF8STRING:application/xml`,
-		openssl(t, "cms", "-cmsout", "-print", "-inform", "DER", "-in", write(t, "signed", signed)))
+		signtest.OpenSSL(t, "cms", "-cmsout", "-print", "-inform", "DER", "-in", signtest.Write(t, "signed", signed)))
 }
 
 func TestKnownDigestSparesThePass(t *testing.T) {
 	t.Parallel()
 	c := newCircle(t)
-	key, chain := c.person(t, "Anna", "P-256")
+	key, chain := c.person("Anna", "P-256")
 	counted := &counter{Reader: bytes.NewReader(content)}
 	known := digest.Source{ReaderAt: counted, Size: int64(len(content)), Digest: digest.Empty().With(content)}
 	m := cades.New(known, true)
@@ -166,12 +167,12 @@ func (c *counter) ReadAt(p []byte, off int64) (int, error) {
 func TestTwoPhases(t *testing.T) {
 	t.Parallel()
 	c := newCircle(t)
-	first, firstChain := c.person(t, "Anna", "P-256")
+	first, firstChain := c.person("Anna", "P-256")
 	m := cades.New(source(content), false)
 	require.NoError(t, m.Sign(t.Context(), c.params(t, cades.LevelBB, first, firstChain)))
 	signed := bytesOf(t, m)
 	for _, kind := range []string{"RSA-2048", "P-384"} {
-		key, chain := c.person(t, "Bruno", kind)
+		key, chain := c.person("Bruno", kind)
 		p := c.params(t, cades.LevelBLT, nil, chain)
 		pending, err := open(t, signed, false).Begin(t.Context(), p)
 		require.NoError(t, err)
@@ -196,12 +197,12 @@ func TestTwoPhases(t *testing.T) {
 func TestSignRefuses(t *testing.T) {
 	t.Parallel()
 	c := newCircle(t)
-	key, chain := c.person(t, "Anna", "P-256")
+	key, chain := c.person("Anna", "P-256")
 	down := errors.New("authority is down")
 	expired := func(x *x509.Certificate) { x.NotAfter = now.Add(-time.Second) }
 	future := func(x *x509.Certificate) { x.NotBefore = now.Add(time.Second) }
 	replace := func(change ...func(*x509.Certificate)) func(*cades.Params) {
-		return func(p *cades.Params) { p.Signer, p.Chain = c.person(t, "Carla", "P-256", change...) }
+		return func(p *cades.Params) { p.Signer, p.Chain = c.person("Carla", "P-256", change...) }
 	}
 	for name, test := range map[string]struct {
 		change func(*cades.Params)
@@ -209,7 +210,7 @@ func TestSignRefuses(t *testing.T) {
 	}{
 		"no key":             {func(p *cades.Params) { p.Signer = nil }, cms.ErrKeyMismatch},
 		"no certificate":     {func(p *cades.Params) { p.Chain = nil }, cms.ErrKeyMismatch},
-		"key of another":     {func(p *cades.Params) { p.Signer = newKey(t, "P-256") }, cms.ErrKeyMismatch},
+		"key of another":     {func(p *cades.Params) { p.Signer = signtest.Key("P-256") }, cms.ErrKeyMismatch},
 		"expired":            {replace(expired), cms.ErrExpired},
 		"not yet valid":      {replace(future), cms.ErrNotYetValid},
 		"SHA-1":              {func(p *cades.Params) { p.Hash = crypto.SHA1 }, cms.ErrUnsupported},
@@ -255,7 +256,7 @@ func TestSignRefuses(t *testing.T) {
 func TestEmptyLevelIsTheHighestThereIs(t *testing.T) {
 	t.Parallel()
 	c := newCircle(t)
-	key, chain := c.person(t, "Anna", "P-256")
+	key, chain := c.person("Anna", "P-256")
 	for want, change := range map[cades.Level]func(*cades.Params){
 		cades.LevelBB:  func(p *cades.Params) { p.Timestamp = nil },
 		cades.LevelBT:  func(p *cades.Params) { p.Revocation = nil },
@@ -265,7 +266,7 @@ func TestEmptyLevelIsTheHighestThereIs(t *testing.T) {
 		change(&p)
 		m := cades.New(source(content), false)
 		require.NoError(t, m.Sign(t.Context(), p))
-		reports, err := m.Verify(t.Context(), c.roots, now)
+		reports, err := m.Verify(t.Context(), c.root.Roots, now)
 		require.NoError(t, err)
 		require.Equal(t, want, reports[0].Level)
 	}
@@ -273,7 +274,7 @@ func TestEmptyLevelIsTheHighestThereIs(t *testing.T) {
 
 func BenchmarkSign(b *testing.B) {
 	c := newCircle(b)
-	key, chain := c.person(b, "Anna", "P-256")
+	key, chain := c.person("Anna", "P-256")
 	for _, size := range []int64{50 << 10, 5 << 20} {
 		b.Run(fmt.Sprintf("%d KB attached", size>>10), func(b *testing.B) {
 			b.SetBytes(size)

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"signbus.dev/pkg/sign/cms"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 func forEncryption(c *x509.Certificate) {
@@ -18,15 +19,15 @@ func forEncryption(c *x509.Certificate) {
 // OpenSSL opens the message with the key of each recipient, also when there are several.
 func TestOpenSSLDecrypts(t *testing.T) {
 	t.Parallel()
-	root := newAuthority(t)
+	root := signtest.NewAuthority()
 	kinds := []string{"RSA-2048", "RSA-4096", "P-256", "P-384", "P-521"}
 	var recipients []*x509.Certificate
 	for i, kind := range kinds {
-		recipients = append(recipients, root.issue(t, newKey(t, kind).Public(), forEncryption, func(c *x509.Certificate) { c.SerialNumber.SetInt64(int64(20 + i)) })[0])
+		recipients = append(recipients, root.Issue(signtest.Key(kind).Public(), forEncryption, func(c *x509.Certificate) { c.SerialNumber.SetInt64(int64(20 + i)) })[0])
 	}
 	for _, kind := range kinds {
-		key := newKey(t, kind)
-		own := root.issue(t, key.Public(), forEncryption)[0]
+		key := signtest.Key(kind)
+		own := root.Issue(key.Public(), forEncryption)[0]
 		for _, test := range []struct {
 			plaintext  []byte
 			recipients []*x509.Certificate
@@ -38,8 +39,8 @@ func TestOpenSSLDecrypts(t *testing.T) {
 			der, err := cms.Encrypt(test.plaintext, test.recipients)
 			require.NoError(t, err)
 			out := filepath.Join(t.TempDir(), "out")
-			openssl(t, "cms", "-decrypt", "-binary", "-inform", "DER", "-in", write(t, "message", der), "-out", out,
-				"-recip", writeCertificates(t, "own.pem", own), "-inkey", writeKey(t, key))
+			signtest.OpenSSL(t, "cms", "-decrypt", "-binary", "-inform", "DER", "-in", signtest.Write(t, "message", der), "-out", out,
+				"-recip", signtest.WriteCertificates(t, own), "-inkey", signtest.WriteKey(t, key))
 			require.Equal(t, string(test.plaintext), string(read(t, out)), kind)
 			require.NotContains(t, string(der), "contract")
 		}
@@ -47,21 +48,21 @@ func TestOpenSSLDecrypts(t *testing.T) {
 		der, err := cms.Encrypt(content, []*x509.Certificate{own})
 		require.NoError(t, err)
 		der[len(der)-20] ^= 1
-		opensslFails(t, "cms", "-decrypt", "-binary", "-inform", "DER", "-in", write(t, "message", der), "-out", filepath.Join(t.TempDir(), "out"),
-			"-recip", writeCertificates(t, "own.pem", own), "-inkey", writeKey(t, key))
+		opensslFails(t, "cms", "-decrypt", "-binary", "-inform", "DER", "-in", signtest.Write(t, "message", der), "-out", filepath.Join(t.TempDir(), "out"),
+			"-recip", signtest.WriteCertificates(t, own), "-inkey", signtest.WriteKey(t, key))
 	}
 }
 
 func TestEncryptRefuses(t *testing.T) {
 	t.Parallel()
-	root := newAuthority(t)
+	root := signtest.NewAuthority()
 	_, err := cms.Encrypt(content, nil)
 	require.ErrorContains(t, err, "no recipient")
 	for name, recipient := range map[string]*x509.Certificate{
-		"for signing alone": root.issue(t, newKey(t, "P-256").Public())[0],
-		"Ed25519":           root.issue(t, newKey(t, "Ed25519").Public(), forEncryption)[0],
-		"RSA of 1024 bits":  root.issue(t, newKey(t, "RSA-1024").Public(), forEncryption)[0],
-		"P-224":             root.issue(t, newKey(t, "P-224").Public(), forEncryption)[0],
+		"for signing alone": root.Issue(signtest.Key("P-256").Public())[0],
+		"Ed25519":           root.Issue(signtest.Key("Ed25519").Public(), forEncryption)[0],
+		"RSA of 1024 bits":  root.Issue(signtest.Key("RSA-1024").Public(), forEncryption)[0],
+		"P-224":             root.Issue(signtest.Key("P-224").Public(), forEncryption)[0],
 	} {
 		_, err := cms.Encrypt(content, []*x509.Certificate{recipient})
 		require.ErrorIs(t, err, cms.ErrUnsupported, name)

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"signbus.dev/pkg/sign/cms"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -40,16 +41,16 @@ func readGolden(t testing.TB) golden {
 
 func writeGolden(t testing.TB) {
 	t.Helper()
-	root, key := newAuthority(t), newKey(t, "P-256")
-	chain := root.issue(t, key.Public())
+	root, key := signtest.NewAuthority(), signtest.Key("P-256")
+	chain := root.Issue(key.Public())
 	for name, der := range map[string][]byte{
-		"root.der": root.certificate.Raw, "plain.p7s": sign(t, key, chain),
+		"root.der": root.Certificate.Raw, "plain.p7s": sign(t, key, chain),
 		"stamped.p7s": sign(t, key, chain, stamped(stamper(t, root, now)), func(r *cms.Request) { r.SigningTime = now }),
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join("testdata", name), der, 0o600))
 	}
-	openssl(t, "cms", "-sign", "-cades", "-binary", "-nodetach", "-stream", "-in", write(t, "content", content), "-outform", "DER", "-out", "testdata/open.p7m",
-		"-signer", writeCertificates(t, "signer.pem", chain[0]), "-inkey", writeKey(t, key))
+	signtest.OpenSSL(t, "cms", "-sign", "-cades", "-binary", "-nodetach", "-stream", "-in", signtest.Write(t, "content", content), "-outform", "DER", "-out", "testdata/open.p7m",
+		"-signer", signtest.WriteCertificates(t, chain[0]), "-inkey", signtest.WriteKey(t, key))
 }
 
 func TestOldSignaturesStayValid(t *testing.T) {

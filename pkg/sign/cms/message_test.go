@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"signbus.dev/pkg/sign/cms"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 func openMessage(t testing.TB, der []byte) *cms.Message {
@@ -32,11 +33,11 @@ func encode(m *cms.Message, content []byte) []byte {
 // The outer lengths of a message grow with its content; DER gives each the fewest bytes.
 func TestEncodeGivesEveryLengthItsSize(t *testing.T) {
 	t.Parallel()
-	root, key := newAuthority(t), newKey(t, "P-256")
-	chain := root.issue(t, key.Public())
+	root, key := signtest.NewAuthority(), signtest.Key("P-256")
+	chain := root.Issue(key.Public())
 	for _, size := range []int{0, 1, 127, 128, 255, 256, 65_535, 65_536, 1 << 24} {
 		data := bytes.Repeat([]byte{'x'}, size)
-		info, err := cms.NewSignerInfo(t.Context(), cms.Request{Digest: hashed(cms.HashFor(key.Public()), data), Signer: key, Chain: chain, Now: clock})
+		info, err := cms.NewSignerInfo(t.Context(), cms.Request{Digest: hashed(cms.HashFor(key.Public()), data), Signer: key, Chain: chain, Now: signtest.Clock})
 		require.NoError(t, err)
 		m := cms.NewMessage()
 		m.Add(info)
@@ -47,19 +48,19 @@ func TestEncodeGivesEveryLengthItsSize(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(data, read))
 		require.True(t, bytes.Equal(der, encode(again, data)))
-		_, err = again.Verify(0, digestOf(data), root.roots, now)
+		_, err = again.Verify(0, digestOf(data), root.Roots, now)
 		require.NoError(t, err)
 		if size < 1<<16 {
-			openssl(t, "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", write(t, "message", der),
-				"-CAfile", writeCertificates(t, "ca.pem", root.certificate), "-out", "/dev/null")
+			signtest.OpenSSL(t, "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", signtest.Write(t, "message", der),
+				"-CAfile", signtest.WriteCertificates(t, root.Certificate), "-out", "/dev/null")
 		}
 	}
 }
 
 // hostile are messages made to exhaust, or to be read differently by different programs.
 func hostile(t testing.TB) map[string][]byte {
-	root, key := newAuthority(t), newKey(t, "P-256")
-	chain := root.issue(t, key.Public())
+	root, key := signtest.NewAuthority(), signtest.Key("P-256")
+	chain := root.Issue(key.Public())
 	signed := openMessage(t, sign(t, key, chain))
 	many := func(count int, add func(m *cms.Message, i int)) []byte {
 		m := openMessage(t, sign(t, key, chain))
@@ -102,26 +103,26 @@ func TestHostileMessagesEndSoon(t *testing.T) {
 
 // Certificates that lead nowhere are not followed for ever.
 func TestMazeOfCertificatesIsLeftSoon(t *testing.T) {
-	root, key := newAuthority(t), newKey(t, "P-256")
-	chain := root.issue(t, key.Public())
+	root, key := signtest.NewAuthority(), signtest.Key("P-256")
+	chain := root.Issue(key.Public())
 	timestamps := stamper(t, root, now)
 	m := cms.NewMessage()
 	for range 2 {
 		info, err := cms.NewSignerInfo(t.Context(), cms.Request{
-			Digest: hashed(cms.HashFor(key.Public()), content), Signer: key, Chain: chain[:1], Now: clock, Timestamp: timestamps.Timestamp,
+			Digest: hashed(cms.HashFor(key.Public()), content), Signer: key, Chain: chain[:1], Now: signtest.Clock, Timestamp: timestamps.Timestamp,
 		})
 		require.NoError(t, err)
 		m.Add(info)
 	}
 	// Certificates that could all be the issuer: same name, another key.
 	for range 150 {
-		m.AddCertificate(newAuthority(t).certificate)
+		m.AddCertificate(signtest.NewAuthority().Certificate)
 	}
 	der := encode(m, nil)
 	begin := time.Now()
 	m = openMessage(t, der)
 	for i := range m.Signers() {
-		info, err := m.Verify(i, digestOf(content), newAuthority(t).roots, now)
+		info, err := m.Verify(i, digestOf(content), signtest.NewAuthority().Roots, now)
 		require.ErrorIs(t, err, cms.ErrUntrusted)
 		require.NotNil(t, info)
 	}
@@ -130,8 +131,8 @@ func TestMazeOfCertificatesIsLeftSoon(t *testing.T) {
 
 func TestArchiveTimestampsAreFound(t *testing.T) {
 	t.Parallel()
-	root, key := newAuthority(t), newKey(t, "P-256")
-	der := sign(t, key, root.issue(t, key.Public()), stamped(stamper(t, root, now)))
+	root, key := signtest.NewAuthority(), signtest.Key("P-256")
+	der := sign(t, key, root.Issue(key.Public()), stamped(stamper(t, root, now)))
 	require.False(t, openMessage(t, der).HasArchiveTimestamp())
 	// The same token under the name of archive-time-stamp, version 2.
 	name := []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 16, 2, 14}

@@ -16,11 +16,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"signbus.dev/pkg/sign/cms"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 func begin(t testing.TB, public crypto.PublicKey, chain []*x509.Certificate, change ...func(*cms.Request)) *cms.Pending {
 	t.Helper()
-	request := cms.Request{Digest: hashed(cms.HashFor(public), content), Chain: chain, Now: clock}
+	request := cms.Request{Digest: hashed(cms.HashFor(public), content), Chain: chain, Now: signtest.Clock}
 	for _, f := range change {
 		f(&request)
 	}
@@ -36,7 +37,7 @@ func restart(t testing.TB, pending *cms.Pending) *cms.Pending {
 	require.NoError(t, err)
 	again, err := cms.UnmarshalPending(kept)
 	require.NoError(t, err)
-	again.Now = clock
+	again.Now = signtest.Clock
 	return again
 }
 
@@ -44,7 +45,7 @@ func withPSS(r *cms.Request) { r.PSS = true }
 
 func TestTwoPhasesGiveWhatOpenSSLAccepts(t *testing.T) {
 	t.Parallel()
-	root := newAuthority(t)
+	root := signtest.NewAuthority()
 	for _, test := range []struct {
 		kind   string
 		change []func(*cms.Request)
@@ -58,15 +59,15 @@ func TestTwoPhasesGiveWhatOpenSSLAccepts(t *testing.T) {
 	} {
 		t.Run(test.kind, func(t *testing.T) {
 			t.Parallel()
-			key := newKey(t, test.kind)
-			chain := root.issue(t, key.Public())
+			key := signtest.Key(test.kind)
+			chain := root.Issue(key.Public())
 			pending := restart(t, begin(t, key.Public(), chain, test.change...))
 			message, options := pending.ToSign()
 			value, err := key.Sign(rand.Reader, message, options)
 			require.NoError(t, err)
 			der, err := pending.Complete(t.Context(), value, stamper(t, root, now).Timestamp)
 			require.NoError(t, err)
-			info, err := cms.Verify(der, digestOf(content), root.roots, now)
+			info, err := cms.Verify(der, digestOf(content), root.Roots, now)
 			require.NoError(t, err)
 			require.NotNil(t, info.Timestamp)
 			kept, err := cms.SignatureValue(der)
@@ -80,18 +81,18 @@ func TestTwoPhasesGiveWhatOpenSSLAccepts(t *testing.T) {
 	}
 }
 
-func opensslVerify(t testing.TB, root *authority, der, content []byte) string {
+func opensslVerify(t testing.TB, root *signtest.Authority, der, content []byte) string {
 	t.Helper()
-	return openssl(t, "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", write(t, "signature.p7s", der),
-		"-content", write(t, "content", content), "-CAfile", writeCertificates(t, "ca.pem", root.certificate), "-out", "/dev/null")
+	return signtest.OpenSSL(t, "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", signtest.Write(t, "signature.p7s", der),
+		"-content", signtest.Write(t, "content", content), "-CAfile", signtest.WriteCertificates(t, root.Certificate), "-out", "/dev/null")
 }
 
 func TestCompleteTakesEllipticValuesSideBySide(t *testing.T) {
 	t.Parallel()
-	root := newAuthority(t)
+	root := signtest.NewAuthority()
 	for _, kind := range []string{"P-256", "P-384", "P-521"} {
-		key := newKey(t, kind).(*ecdsa.PrivateKey)
-		pending := begin(t, key.Public(), root.issue(t, key.Public()))
+		key := signtest.Key(kind).(*ecdsa.PrivateKey)
+		pending := begin(t, key.Public(), root.Issue(key.Public()))
 		message, options := pending.ToSign()
 		value, err := key.Sign(rand.Reader, message, options)
 		require.NoError(t, err)
@@ -113,10 +114,10 @@ func TestCompleteTakesEllipticValuesSideBySide(t *testing.T) {
 
 func TestCompleteRefuses(t *testing.T) {
 	t.Parallel()
-	root := newAuthority(t)
+	root := signtest.NewAuthority()
 	for _, kind := range []string{"P-256", "RSA-2048", "Ed25519"} {
-		key := newKey(t, kind)
-		chain := root.issue(t, key.Public())
+		key := signtest.Key(kind)
+		chain := root.Issue(key.Public())
 		pending := begin(t, key.Public(), chain)
 		message, options := pending.ToSign()
 		value, err := key.Sign(rand.Reader, message, options)
@@ -140,8 +141,8 @@ func TestCompleteRefuses(t *testing.T) {
 		require.NoError(t, err)
 	}
 	// A value of RSASSA-PSS is none of PKCS #1 v1.5.
-	key := newKey(t, "RSA-2048")
-	pending := begin(t, key.Public(), root.issue(t, key.Public()))
+	key := signtest.Key("RSA-2048")
+	pending := begin(t, key.Public(), root.Issue(key.Public()))
 	message, _ := pending.ToSign()
 	value, err := key.Sign(rand.Reader, message, &rsa.PSSOptions{SaltLength: 32, Hash: crypto.SHA256})
 	require.NoError(t, err)
@@ -151,8 +152,8 @@ func TestCompleteRefuses(t *testing.T) {
 
 func TestBeginRefuses(t *testing.T) {
 	t.Parallel()
-	root, key := newAuthority(t), newKey(t, "P-256")
-	chain := root.issue(t, key.Public())
+	root, key := signtest.NewAuthority(), signtest.Key("P-256")
+	chain := root.Issue(key.Public())
 	for name, test := range map[string]struct {
 		change func(*cms.Request)
 		want   error
@@ -164,7 +165,7 @@ func TestBeginRefuses(t *testing.T) {
 		"PSS without RSA":   {withPSS, cms.ErrUnsupported},
 	} {
 		t.Run(name, func(t *testing.T) {
-			request := cms.Request{Digest: hashed(crypto.SHA256, content), Chain: chain, Now: clock}
+			request := cms.Request{Digest: hashed(crypto.SHA256, content), Chain: chain, Now: signtest.Clock}
 			test.change(&request)
 			pending, err := cms.Begin(request)
 			require.ErrorIs(t, err, test.want)
@@ -176,8 +177,8 @@ func TestBeginRefuses(t *testing.T) {
 // A kept signature that was cut or changed is refused, or asks the key for the same or for nothing that verifies.
 func TestUnmarshalPendingRefuses(t *testing.T) {
 	t.Parallel()
-	root, key := newAuthority(t), newKey(t, "P-256")
-	chain := root.issue(t, key.Public())
+	root, key := signtest.NewAuthority(), signtest.Key("P-256")
+	chain := root.Issue(key.Public())
 	kept, err := begin(t, key.Public(), chain).MarshalBinary()
 	require.NoError(t, err)
 	for i := range kept {
@@ -195,19 +196,19 @@ func TestUnmarshalPendingRefuses(t *testing.T) {
 
 func TestOpenSSLAcceptsPSS(t *testing.T) {
 	t.Parallel()
-	root := newAuthority(t)
+	root := signtest.NewAuthority()
 	for _, test := range []struct {
 		kind string
 		hash crypto.Hash
 	}{{"RSA-2048", crypto.SHA256}, {"RSA-3072", crypto.SHA384}, {"RSA-4096", crypto.SHA512}} {
 		t.Run(fmt.Sprintf("%s %s", test.kind, test.hash), func(t *testing.T) {
 			t.Parallel()
-			key := newKey(t, test.kind)
-			der := sign(t, key, root.issue(t, key.Public()), withHash(test.hash), withPSS)
+			key := signtest.Key(test.kind)
+			der := sign(t, key, root.Issue(key.Public()), withHash(test.hash), withPSS)
 			require.Contains(t, opensslVerify(t, root, der, content), "CAdES Verification successful")
-			printed := openssl(t, "cms", "-cmsout", "-print", "-inform", "DER", "-in", write(t, "signature.p7s", der))
+			printed := signtest.OpenSSL(t, "cms", "-cmsout", "-print", "-inform", "DER", "-in", signtest.Write(t, "signature.p7s", der))
 			require.Regexp(t, `signatureAlgorithm:\s+algorithm: rsassaPss`, printed)
-			_, err := cms.Verify(der, digestOf(content), root.roots, now)
+			_, err := cms.Verify(der, digestOf(content), root.Roots, now)
 			require.NoError(t, err)
 		})
 	}
@@ -215,8 +216,8 @@ func TestOpenSSLAcceptsPSS(t *testing.T) {
 
 func TestCertificatesAreThoseOfTheTokenToo(t *testing.T) {
 	t.Parallel()
-	root, key := newAuthority(t), newKey(t, "P-256")
-	chain := root.issue(t, key.Public())
+	root, key := signtest.NewAuthority(), signtest.Key("P-256")
+	chain := root.Issue(key.Public())
 	plain, err := cms.Certificates(sign(t, key, chain))
 	require.NoError(t, err)
 	require.ElementsMatch(t, chain, plain)

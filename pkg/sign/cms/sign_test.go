@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"signbus.dev/pkg/sign/cms"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 var content = []byte("the signed bytes of a contract\r\nwith two lines\n")
@@ -21,7 +22,7 @@ var content = []byte("the signed bytes of a contract\r\nwith two lines\n")
 // sign makes a signature over content with the key's default hash.
 func sign(t testing.TB, key crypto.Signer, chain []*x509.Certificate, change ...func(*cms.Request)) []byte {
 	t.Helper()
-	request := cms.Request{Digest: hashed(cms.HashFor(key.Public()), content), Signer: key, Chain: chain, Now: clock}
+	request := cms.Request{Digest: hashed(cms.HashFor(key.Public()), content), Signer: key, Chain: chain, Now: signtest.Clock}
 	for _, f := range change {
 		f(&request)
 	}
@@ -36,7 +37,7 @@ func withHash(h crypto.Hash) func(*cms.Request) {
 
 func TestOpenSSLAcceptsEveryKeyType(t *testing.T) {
 	t.Parallel()
-	root := newAuthority(t)
+	root := signtest.NewAuthority()
 	for _, test := range []struct {
 		kind string
 		hash crypto.Hash
@@ -46,14 +47,14 @@ func TestOpenSSLAcceptsEveryKeyType(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s %s", test.kind, test.hash), func(t *testing.T) {
 			t.Parallel()
-			key := newKey(t, test.kind)
-			chain := root.issue(t, key.Public())
+			key := signtest.Key(test.kind)
+			chain := root.Issue(key.Public())
 			der := sign(t, key, chain, withHash(test.hash))
-			output := openssl(t, "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", write(t, "signature.p7s", der),
-				"-content", write(t, "content", content), "-CAfile", writeCertificates(t, "ca.pem", root.certificate), "-out", "/dev/null")
+			output := signtest.OpenSSL(t, "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", signtest.Write(t, "signature.p7s", der),
+				"-content", signtest.Write(t, "content", content), "-CAfile", signtest.WriteCertificates(t, root.Certificate), "-out", "/dev/null")
 			require.Contains(t, output, "CAdES Verification successful")
 
-			info, err := cms.Verify(der, digestOf(content), root.roots, now)
+			info, err := cms.Verify(der, digestOf(content), root.Roots, now)
 			require.NoError(t, err)
 			require.True(t, info.Certificate.Equal(chain[0]))
 			require.Len(t, info.Chain, 2)
@@ -67,11 +68,11 @@ func TestOpenSSLAcceptsEveryKeyType(t *testing.T) {
 
 func TestOpenSSLRefusesOtherContent(t *testing.T) {
 	t.Parallel()
-	root, key := newAuthority(t), newKey(t, "P-256")
-	der := sign(t, key, root.issue(t, key.Public()))
+	root, key := signtest.NewAuthority(), signtest.Key("P-256")
+	der := sign(t, key, root.Issue(key.Public()))
 	arguments := []string{
-		"cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", write(t, "signature.p7s", der),
-		"-content", write(t, "content", append([]byte{'x'}, content...)), "-CAfile", writeCertificates(t, "ca.pem", root.certificate), "-out", "/dev/null",
+		"cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", signtest.Write(t, "signature.p7s", der),
+		"-content", signtest.Write(t, "content", append([]byte{'x'}, content...)), "-CAfile", signtest.WriteCertificates(t, root.Certificate), "-out", "/dev/null",
 	}
 	require.Contains(t, opensslFails(t, arguments...), "CAdES Verification failure")
 }
@@ -80,23 +81,23 @@ func TestOpenSSLRefusesOtherContent(t *testing.T) {
 // value over the signed attributes, and the structure by printing it.
 func TestEd25519FollowsRFC8419(t *testing.T) {
 	t.Parallel()
-	root, key := newAuthority(t), newKey(t, "Ed25519")
-	chain := root.issue(t, key.Public())
+	root, key := signtest.NewAuthority(), signtest.Key("Ed25519")
+	chain := root.Issue(key.Public())
 	spy := &spySigner{Signer: key}
 	der := sign(t, spy, chain)
-	info, err := cms.Verify(der, digestOf(content), root.roots, now)
+	info, err := cms.Verify(der, digestOf(content), root.Roots, now)
 	require.NoError(t, err)
 	require.Equal(t, crypto.SHA512, info.DigestAlgorithm)
 
 	spki, err := x509.MarshalPKIXPublicKey(key.Public())
 	require.NoError(t, err)
-	require.Contains(t, openssl(t, "pkeyutl", "-verify", "-rawin", "-pubin", "-keyform", "DER", "-inkey", write(t, "key.der", spki),
-		"-in", write(t, "attributes", spy.message), "-sigfile", write(t, "value", spy.value)), "Verified Successfully")
-	printed := openssl(t, "cms", "-cmsout", "-print", "-inform", "DER", "-in", write(t, "signature.p7s", der))
+	require.Contains(t, signtest.OpenSSL(t, "pkeyutl", "-verify", "-rawin", "-pubin", "-keyform", "DER", "-inkey", signtest.Write(t, "key.der", spki),
+		"-in", signtest.Write(t, "attributes", spy.message), "-sigfile", signtest.Write(t, "value", spy.value)), "Verified Successfully")
+	printed := signtest.OpenSSL(t, "cms", "-cmsout", "-print", "-inform", "DER", "-in", signtest.Write(t, "signature.p7s", der))
 	require.Regexp(t, `signatureAlgorithm:\s+algorithm: ED25519 \(1\.3\.101\.112\)\s+parameter: <ABSENT>`, printed)
 	require.Regexp(t, `digestAlgorithm:\s+algorithm: sha512`, printed)
 
-	_, err = cms.Sign(t.Context(), cms.Request{Digest: hashed(crypto.SHA256, content), Hash: crypto.SHA256, Signer: key, Chain: chain, Now: clock})
+	_, err = cms.Sign(t.Context(), cms.Request{Digest: hashed(crypto.SHA256, content), Hash: crypto.SHA256, Signer: key, Chain: chain, Now: signtest.Clock})
 	require.ErrorIs(t, err, cms.ErrUnsupported)
 }
 
@@ -114,10 +115,10 @@ func (s *spySigner) Sign(random io.Reader, message []byte, options crypto.Signer
 
 func TestSignedAttributesAreThoseOfPAdES(t *testing.T) {
 	t.Parallel()
-	root, key := newAuthority(t), newKey(t, "P-256")
-	chain := root.issue(t, key.Public())
+	root, key := signtest.NewAuthority(), signtest.Key("P-256")
+	chain := root.Issue(key.Public())
 	names := func(der []byte) string {
-		return openssl(t, "cms", "-cmsout", "-print", "-inform", "DER", "-in", write(t, "signature.p7s", der))
+		return signtest.OpenSSL(t, "cms", "-cmsout", "-print", "-inform", "DER", "-in", signtest.Write(t, "signature.p7s", der))
 	}
 	printed := names(sign(t, key, chain))
 	require.Regexp(t, `(?s)signedAttrs:.*contentType.*id-smime-aa-signingCertificateV2.*messageDigest.*|(?s)signedAttrs:.*contentType.*messageDigest.*id-smime-aa-signingCertificateV2`, printed)
@@ -126,23 +127,23 @@ func TestSignedAttributesAreThoseOfPAdES(t *testing.T) {
 
 	der := sign(t, key, chain, func(r *cms.Request) { r.SigningTime = now })
 	require.Contains(t, names(der), "signingTime")
-	info, err := cms.Verify(der, digestOf(content), root.roots, now)
+	info, err := cms.Verify(der, digestOf(content), root.Roots, now)
 	require.NoError(t, err)
 	require.Equal(t, now, info.SigningTime)
 
 	late := time.Date(2051, 2, 3, 4, 5, 6, 0, time.UTC)
-	info, err = cms.Verify(sign(t, key, chain, func(r *cms.Request) { r.SigningTime = late }), digestOf(content), root.roots, now)
+	info, err = cms.Verify(sign(t, key, chain, func(r *cms.Request) { r.SigningTime = late }), digestOf(content), root.Roots, now)
 	require.NoError(t, err)
 	require.Equal(t, late, info.SigningTime)
 }
 
 func TestSignRefuses(t *testing.T) {
 	t.Parallel()
-	root, key := newAuthority(t), newKey(t, "P-256")
-	chain := root.issue(t, key.Public())
+	root, key := signtest.NewAuthority(), signtest.Key("P-256")
+	chain := root.Issue(key.Public())
 	unavailable := errors.New("authority is down")
 	weak := func(kind string) func(*cms.Request) {
-		return func(r *cms.Request) { r.Signer = newKey(t, kind); r.Chain = root.issue(t, r.Signer.Public()) }
+		return func(r *cms.Request) { r.Signer = signtest.Key(kind); r.Chain = root.Issue(r.Signer.Public()) }
 	}
 	for name, test := range map[string]struct {
 		change func(*cms.Request)
@@ -150,8 +151,8 @@ func TestSignRefuses(t *testing.T) {
 	}{
 		"no certificate":    {func(r *cms.Request) { r.Chain = nil }, cms.ErrKeyMismatch},
 		"no key":            {func(r *cms.Request) { r.Signer = nil }, cms.ErrKeyMismatch},
-		"key of another":    {func(r *cms.Request) { r.Signer = newKey(t, "P-256") }, cms.ErrKeyMismatch},
-		"key of other kind": {func(r *cms.Request) { r.Signer = newKey(t, "RSA-2048") }, cms.ErrKeyMismatch},
+		"key of another":    {func(r *cms.Request) { r.Signer = signtest.Key("P-256") }, cms.ErrKeyMismatch},
+		"key of other kind": {func(r *cms.Request) { r.Signer = signtest.Key("RSA-2048") }, cms.ErrKeyMismatch},
 		"expired":           {func(r *cms.Request) { r.Now = func() time.Time { return now.Add(25 * time.Hour) } }, cms.ErrExpired},
 		"not yet valid":     {func(r *cms.Request) { r.Now = func() time.Time { return now.Add(-25 * time.Hour) } }, cms.ErrNotYetValid},
 		"digest of SHA-512": {func(r *cms.Request) { r.Digest = hashed(crypto.SHA512, content) }, cms.ErrUnsupported},
@@ -160,7 +161,8 @@ func TestSignRefuses(t *testing.T) {
 		"RSA of 1024 bits":  {weak("RSA-1024"), cms.ErrUnsupported},
 		"P-224":             {weak("P-224"), cms.ErrUnsupported},
 		"certificate of a CA": {func(r *cms.Request) {
-			r.Signer, r.Chain = root.key, []*x509.Certificate{root.certificate}
+			authority := signtest.NewAuthority(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCertSign })
+			r.Signer, r.Chain = authority.Key, []*x509.Certificate{authority.Certificate}
 		}, cms.ErrUnsupported},
 		"no time-stamp": {func(r *cms.Request) {
 			r.Timestamp = func(context.Context, []byte) ([]byte, error) { return nil, unavailable }
@@ -174,7 +176,7 @@ func TestSignRefuses(t *testing.T) {
 		}, cms.ErrTimestamp},
 	} {
 		t.Run(name, func(t *testing.T) {
-			request := cms.Request{Digest: hashed(crypto.SHA256, content), Signer: key, Chain: chain, Now: clock}
+			request := cms.Request{Digest: hashed(crypto.SHA256, content), Signer: key, Chain: chain, Now: signtest.Clock}
 			test.change(&request)
 			der, err := cms.Sign(t.Context(), request)
 			require.ErrorIs(t, err, test.want)
@@ -183,16 +185,16 @@ func TestSignRefuses(t *testing.T) {
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := cms.Sign(cancelled, cms.Request{Digest: hashed(crypto.SHA256, content), Signer: key, Chain: chain, Now: clock})
+	_, err := cms.Sign(cancelled, cms.Request{Digest: hashed(crypto.SHA256, content), Signer: key, Chain: chain, Now: signtest.Clock})
 	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestSizeIsEnoughAndNotWasteful(t *testing.T) {
 	t.Parallel()
-	root := newAuthority(t)
+	root := signtest.NewAuthority()
 	for _, kind := range []string{"RSA-2048", "RSA-4096", "P-256", "P-384", "P-521", "Ed25519"} {
-		key := newKey(t, kind)
-		chain := root.issue(t, key.Public())
+		key := signtest.Key(kind)
+		chain := root.Issue(key.Public())
 		der := sign(t, key, chain, func(r *cms.Request) { r.SigningTime = now })
 		size := cms.Size(chain, false)
 		require.LessOrEqual(t, len(der), size, kind)
@@ -201,11 +203,11 @@ func TestSizeIsEnoughAndNotWasteful(t *testing.T) {
 }
 
 func BenchmarkSign(b *testing.B) {
-	root := newAuthority(b)
+	root := signtest.NewAuthority()
 	for _, kind := range []string{"P-256", "RSA-2048"} {
 		b.Run(kind, func(b *testing.B) {
-			key := newKey(b, kind)
-			request := cms.Request{Digest: hashed(crypto.SHA256, content), Signer: key, Chain: root.issue(b, key.Public()), Now: clock}
+			key := signtest.Key(kind)
+			request := cms.Request{Digest: hashed(crypto.SHA256, content), Signer: key, Chain: root.Issue(key.Public()), Now: signtest.Clock}
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := cms.Sign(b.Context(), request); err != nil {
@@ -214,7 +216,7 @@ func BenchmarkSign(b *testing.B) {
 			}
 		})
 		b.Run(kind+" key operation alone", func(b *testing.B) {
-			key, digest := newKey(b, kind), hashed(crypto.SHA256, content)
+			key, digest := signtest.Key(kind), hashed(crypto.SHA256, content)
 			random := rand.Reader
 			b.ReportAllocs()
 			for b.Loop() {

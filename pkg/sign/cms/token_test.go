@@ -13,16 +13,16 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"signbus.dev/pkg/sign/cms"
+	"signbus.dev/pkg/sign/signtest"
 	"signbus.dev/pkg/sign/tsp"
 )
 
 // stamper is a time-stamp authority of a root at one time.
-func stamper(t testing.TB, root *authority, at time.Time, change ...func(*x509.Certificate)) *tsp.Authority {
+func stamper(t testing.TB, root *signtest.Authority, at time.Time, change ...func(*x509.Certificate)) *tsp.Authority {
 	t.Helper()
-	key := newKey(t, "P-256")
-	chain := root.issue(t, key.Public(), append([]func(*x509.Certificate){forTimestamps(true), func(c *x509.Certificate) {
-		c.NotBefore, c.NotAfter = now.AddDate(0, -6, 0), now.AddDate(8, 0, 0)
-	}}, change...)...)
+	key := signtest.Key("P-256")
+	change = append([]func(*x509.Certificate){signtest.ForTimestamps(true), signtest.Valid(now.AddDate(0, -6, 0), now.AddDate(8, 0, 0))}, change...)
+	chain := root.Issue(key.Public(), change...)
 	a, err := tsp.NewAuthority(tsp.AuthorityOptions{
 		Now:      func() time.Time { return at },
 		Identity: func(context.Context) (crypto.Signer, []*x509.Certificate, error) { return key, chain, nil },
@@ -37,56 +37,56 @@ func stamped(a *tsp.Authority) func(*cms.Request) {
 
 func TestTimestampIsRead(t *testing.T) {
 	t.Parallel()
-	root, key := newAuthority(t), newKey(t, "P-256")
-	chain := root.issue(t, key.Public())
+	root, key := signtest.NewAuthority(), signtest.Key("P-256")
+	chain := root.Issue(key.Public())
 	der := sign(t, key, chain, stamped(stamper(t, root, now)))
 	require.LessOrEqual(t, len(der), cms.Size(chain, true))
 
-	info, err := cms.Verify(append(der, make([]byte, 4000)...), digestOf(content), root.roots, now)
+	info, err := cms.Verify(append(der, make([]byte, 4000)...), digestOf(content), root.Roots, now)
 	require.NoError(t, err)
 	require.Equal(t, now, info.Timestamp.Time)
-	require.Equal(t, "Test Time-Stamp Authority", info.Timestamp.Authority.Subject.CommonName)
+	require.Equal(t, "Time-Stamps", info.Timestamp.Authority.Subject.CommonName)
 
 	// OpenSSL accepts the signature and shows the attribute.
-	path := write(t, "signature.p7s", der)
-	openssl(t, "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", path,
-		"-content", write(t, "content", content), "-CAfile", writeCertificates(t, "ca.pem", root.certificate), "-out", "/dev/null")
-	require.Contains(t, openssl(t, "cms", "-cmsout", "-print", "-inform", "DER", "-in", path), "id-smime-aa-timeStampToken (1.2.840.113549.1.9.16.2.14)")
+	path := signtest.Write(t, "signature.p7s", der)
+	signtest.OpenSSL(t, "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", path,
+		"-content", signtest.Write(t, "content", content), "-CAfile", signtest.WriteCertificates(t, root.Certificate), "-out", "/dev/null")
+	require.Contains(t, signtest.OpenSSL(t, "cms", "-cmsout", "-print", "-inform", "DER", "-in", path), "id-smime-aa-timeStampToken (1.2.840.113549.1.9.16.2.14)")
 }
 
 func TestTimestampKeepsASignatureValidAfterItsCertificate(t *testing.T) {
 	t.Parallel()
-	root, key := newAuthority(t), newKey(t, "P-256")
-	der := sign(t, key, root.issue(t, key.Public()), stamped(stamper(t, root, now)))
+	root, key := signtest.NewAuthority(), signtest.Key("P-256")
+	der := sign(t, key, root.Issue(key.Public()), stamped(stamper(t, root, now)))
 	later := now.AddDate(1, 0, 0)
-	_, err := cms.Verify(der, digestOf(content), root.roots, later)
+	_, err := cms.Verify(der, digestOf(content), root.Roots, later)
 	require.NoError(t, err)
-	_, err = cms.Verify(sign(t, key, root.issue(t, key.Public())), digestOf(content), root.roots, later)
+	_, err = cms.Verify(sign(t, key, root.Issue(key.Public())), digestOf(content), root.Roots, later)
 	require.ErrorIs(t, err, cms.ErrUntrusted)
 
 	// A stamp made after the certificate ended saves nothing.
-	late := sign(t, key, root.issue(t, key.Public()), stamped(stamper(t, root, now.AddDate(0, 1, 0))))
-	info, err := cms.Verify(late, digestOf(content), root.roots, later)
+	late := sign(t, key, root.Issue(key.Public()), stamped(stamper(t, root, now.AddDate(0, 1, 0))))
+	info, err := cms.Verify(late, digestOf(content), root.Roots, later)
 	require.ErrorIs(t, err, cms.ErrUntrusted)
 	require.NotErrorIs(t, err, cms.ErrTimestamp)
 	require.NotNil(t, info.Timestamp)
 
 	// The authority's own certificate must be valid when the signature is checked.
-	_, err = cms.Verify(der, digestOf(content), root.roots, now.AddDate(8, 6, 0))
+	_, err = cms.Verify(der, digestOf(content), root.Roots, now.AddDate(8, 6, 0))
 	require.ErrorIs(t, err, cms.ErrTimestamp)
 }
 
 func TestTimestampIsRefused(t *testing.T) {
 	t.Parallel()
-	root, stranger, key := newAuthority(t), newAuthority(t), newKey(t, "P-256")
-	chain := root.issue(t, key.Public())
+	root, stranger, key := signtest.NewAuthority(), signtest.NewAuthority(), signtest.Key("P-256")
+	chain := root.Issue(key.Public())
 	genuine := stamper(t, root, now)
 	for name, test := range map[string]struct {
 		timestamp func(context.Context, []byte) ([]byte, error)
 		untrusted bool
 	}{
 		"authority of another root": {stamper(t, stranger, now).Timestamp, true},
-		"purpose is not critical":   {stamper(t, root, now, forTimestamps(false)).Timestamp, false},
+		"purpose is not critical":   {stamper(t, root, now, signtest.ForTimestamps(false)).Timestamp, false},
 		"purpose is not there":      {stamper(t, root, now, func(c *x509.Certificate) { c.ExtraExtensions = nil }).Timestamp, false},
 		"changed token": {func(ctx context.Context, value []byte) ([]byte, error) {
 			token, err := genuine.Timestamp(ctx, value)
@@ -99,7 +99,7 @@ func TestTimestampIsRefused(t *testing.T) {
 			require.NoError(t, err)
 			token, err := test.timestamp(t.Context(), value)
 			require.NoError(t, err)
-			info, err := cms.Verify(withToken(t, plain, token), digestOf(content), root.roots, now)
+			info, err := cms.Verify(withToken(t, plain, token), digestOf(content), root.Roots, now)
 			require.ErrorIs(t, err, cms.ErrTimestamp)
 			require.Equal(t, test.untrusted, info.Timestamp != nil)
 			if test.untrusted {
@@ -115,8 +115,8 @@ func TestTimestampIsRefused(t *testing.T) {
 // Trust is for whoever asked the authority to judge; what no authority can have said never gets into a signature.
 func TestSignRefusesWrongTokens(t *testing.T) {
 	t.Parallel()
-	root, key := newAuthority(t), newKey(t, "P-256")
-	chain := root.issue(t, key.Public())
+	root, key := signtest.NewAuthority(), signtest.Key("P-256")
+	chain := root.Issue(key.Public())
 	genuine := stamper(t, root, now)
 	change := func(change func([]byte) []byte) func(context.Context, []byte) ([]byte, error) {
 		return func(ctx context.Context, value []byte) ([]byte, error) {
@@ -129,11 +129,11 @@ func TestSignRefusesWrongTokens(t *testing.T) {
 		"of another key":          change(func(token []byte) []byte { token[len(token)-1] ^= 1; return token }),
 		"cut":                     change(func(token []byte) []byte { return token[:len(token)-1] }),
 		"empty":                   change(func([]byte) []byte { return nil }),
-		"purpose is not critical": stamper(t, root, now, forTimestamps(false)).Timestamp,
+		"purpose is not critical": stamper(t, root, now, signtest.ForTimestamps(false)).Timestamp,
 		"purpose is not there":    stamper(t, root, now, func(c *x509.Certificate) { c.ExtraExtensions = nil }).Timestamp,
 	} {
 		t.Run(name, func(t *testing.T) {
-			der, err := cms.Sign(t.Context(), cms.Request{Digest: hashed(crypto.SHA256, content), Signer: key, Chain: chain, Now: clock, Timestamp: timestamp})
+			der, err := cms.Sign(t.Context(), cms.Request{Digest: hashed(crypto.SHA256, content), Signer: key, Chain: chain, Now: signtest.Clock, Timestamp: timestamp})
 			require.ErrorIs(t, err, cms.ErrTimestamp)
 			require.Nil(t, der)
 		})
@@ -185,12 +185,12 @@ func withToken(t testing.TB, der, token []byte) []byte {
 
 func TestVerifyTokenOfOpenSSL(t *testing.T) {
 	t.Parallel()
-	root, key := newAuthority(t), newKey(t, "RSA-2048")
-	chain := root.issue(t, key.Public(), forTimestamps(true))
+	root, key := signtest.NewAuthority(), signtest.Key("RSA-2048")
+	chain := root.Issue(key.Public(), signtest.ForTimestamps(true))
 	config := `[tsa]
 default_tsa = own
 [own]
-serial = ` + write(t, "serial", []byte("01\n")) + `
+serial = ` + signtest.Write(t, "serial", []byte("01\n")) + `
 default_policy = 1.2.3.4.1
 digests = sha256, sha512
 accuracy = secs:1, millisecs:500, microsecs:100
@@ -200,13 +200,13 @@ tsa_name = yes
 ess_cert_id_chain = no
 signer_digest = sha256
 `
-	data := write(t, "data", content)
-	query, token := write(t, "query.tsq", nil), write(t, "token.der", nil)
-	openssl(t, "ts", "-query", "-data", data, "-sha512", "-cert", "-out", query)
+	data := signtest.Write(t, "data", content)
+	query, token := signtest.Write(t, "query.tsq", nil), signtest.Write(t, "token.der", nil)
+	signtest.OpenSSL(t, "ts", "-query", "-data", data, "-sha512", "-cert", "-out", query)
 	for _, hash := range []string{"sha1", "sha256"} { // The first and the second version of the signing-certificate attribute.
-		openssl(t, "ts", "-reply", "-config", write(t, "tsa.cnf", []byte(config+"ess_cert_id_alg = "+hash+"\n")), "-queryfile", query,
-			"-signer", writeCertificates(t, "tsa.pem", chain[0]), "-inkey", writeKey(t, key), "-token_out", "-out", token)
-		got, err := cms.VerifyToken(read(t, token), digestOf(content), root.roots, now)
+		signtest.OpenSSL(t, "ts", "-reply", "-config", signtest.Write(t, "tsa.cnf", []byte(config+"ess_cert_id_alg = "+hash+"\n")), "-queryfile", query,
+			"-signer", signtest.WriteCertificates(t, chain[0]), "-inkey", signtest.WriteKey(t, key), "-token_out", "-out", token)
+		got, err := cms.VerifyToken(read(t, token), digestOf(content), root.Roots, now)
 		require.NoError(t, err)
 		require.Equal(t, crypto.SHA512, got.Hash)
 		require.Equal(t, 1500100*time.Microsecond, got.Accuracy)
@@ -214,7 +214,7 @@ signer_digest = sha256
 		require.NotNil(t, got.Nonce)
 		require.WithinDuration(t, time.Now(), got.Time, time.Minute)
 		require.True(t, got.Authority.Equal(chain[0]))
-		_, err = cms.VerifyToken(read(t, token), digestOf([]byte("other")), root.roots, now)
+		_, err = cms.VerifyToken(read(t, token), digestOf([]byte("other")), root.Roots, now)
 		require.ErrorIs(t, err, cms.ErrTimestamp)
 		require.ErrorIs(t, err, cms.ErrDigestMismatch)
 	}

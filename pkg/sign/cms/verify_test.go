@@ -12,11 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"signbus.dev/pkg/sign/cms"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 func TestVerifyAcceptsOpenSSL(t *testing.T) {
 	t.Parallel()
-	root := newAuthority(t)
+	root := signtest.NewAuthority()
 	for name, test := range map[string]struct {
 		kind      string
 		arguments []string
@@ -32,18 +33,18 @@ func TestVerifyAcceptsOpenSSL(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			key := newKey(t, test.kind)
-			chain := root.issue(t, key.Public(), func(c *x509.Certificate) { c.SubjectKeyId = []byte{1, 2, 3} })
-			out := write(t, "signature.p7s", nil)
-			openssl(t, append([]string{
-				"cms", "-sign", "-binary", "-outform", "DER", "-in", write(t, "content", content), "-out", out,
-				"-signer", writeCertificates(t, "signer.pem", chain[0]), "-inkey", writeKey(t, key),
+			key := signtest.Key(test.kind)
+			chain := root.Issue(key.Public(), func(c *x509.Certificate) { c.SubjectKeyId = []byte{1, 2, 3} })
+			out := signtest.Write(t, "signature.p7s", nil)
+			signtest.OpenSSL(t, append([]string{
+				"cms", "-sign", "-binary", "-outform", "DER", "-in", signtest.Write(t, "content", content), "-out", out,
+				"-signer", signtest.WriteCertificates(t, chain[0]), "-inkey", signtest.WriteKey(t, key),
 			}, test.arguments...)...)
-			info, err := cms.Verify(read(t, out), digestOf(content), root.roots, now)
+			info, err := cms.Verify(read(t, out), digestOf(content), root.Roots, now)
 			require.NoError(t, err)
 			require.Equal(t, test.v2, info.HasSigningCertificateV2)
 			require.WithinDuration(t, time.Now(), info.SigningTime, time.Hour)
-			_, err = cms.Verify(read(t, out), digestOf([]byte("other")), root.roots, now)
+			_, err = cms.Verify(read(t, out), digestOf([]byte("other")), root.Roots, now)
 			require.ErrorIs(t, err, cms.ErrDigestMismatch)
 		})
 	}
@@ -53,8 +54,8 @@ func TestVerifyAcceptsOpenSSL(t *testing.T) {
 // message with its content, and the content is then checked to come through whole.
 func TestVerifyReadsOpenLengths(t *testing.T) {
 	t.Parallel()
-	root, key := newAuthority(t), newKey(t, "P-256")
-	der := sign(t, key, root.issue(t, key.Public()))
+	root, key := signtest.NewAuthority(), signtest.Key("P-256")
+	der := sign(t, key, root.Issue(key.Public()))
 	// The outermost three levels in open lengths: ContentInfo, [0], SignedData.
 	body := der
 	var heads [][]byte
@@ -72,23 +73,23 @@ func TestVerifyReadsOpenLengths(t *testing.T) {
 	ber := append([]byte{}, heads[0]...)
 	ber = append(append(ber, heads[1][0], 0x80), append([]byte{heads[2][0], 0x80}, body...)...)
 	ber = append(ber, make([]byte, 6)...)
-	openssl(t, "cms", "-cmsout", "-inform", "DER", "-in", write(t, "open.p7s", ber), "-out", "/dev/null")
+	signtest.OpenSSL(t, "cms", "-cmsout", "-inform", "DER", "-in", signtest.Write(t, "open.p7s", ber), "-out", "/dev/null")
 	for _, padding := range []int{0, 1, 100} {
-		_, err := cms.Verify(append(bytes.Clone(ber), make([]byte, padding)...), digestOf(content), root.roots, now)
+		_, err := cms.Verify(append(bytes.Clone(ber), make([]byte, padding)...), digestOf(content), root.Roots, now)
 		require.NoError(t, err)
 	}
 	// The same with a length that is given and open lengths inside.
 	inner := append([]byte{0xa0, 0x80, 0x30, 0x80}, body...)
 	inner = append(append(append([]byte{}, ber[2:13]...), inner...), 0, 0, 0, 0)
 	mixed := append([]byte{0x30, 0x82, byte(len(inner) >> 8), byte(len(inner))}, inner...)
-	_, err := cms.Verify(mixed, digestOf(content), root.roots, now)
+	_, err := cms.Verify(mixed, digestOf(content), root.Roots, now)
 	require.NoError(t, err)
 }
 
 func TestVerifyRefuses(t *testing.T) {
 	t.Parallel()
-	root, key := newAuthority(t), newKey(t, "P-256")
-	chain := root.issue(t, key.Public())
+	root, key := signtest.NewAuthority(), signtest.Key("P-256")
+	chain := root.Issue(key.Public())
 	der := sign(t, key, chain)
 	digest := hashed(crypto.SHA256, content)
 	fingerprint := sha256.Sum256(chain[0].Raw)
@@ -99,7 +100,7 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 	other := []byte("another contract")
 	replaced := bytes.Replace(der, digest, hashed(crypto.SHA256, other), 1)
-	attached, err := cms.SignContent(t.Context(), cms.Request{Signer: key, Chain: chain, Now: clock}, cms.Content{Type: []int{1, 2, 840, 113549, 1, 7, 1}, Bytes: content})
+	attached, err := cms.SignContent(t.Context(), cms.Request{Signer: key, Chain: chain, Now: signtest.Clock}, cms.Content{Type: []int{1, 2, 840, 113549, 1, 7, 1}, Bytes: content})
 	require.NoError(t, err)
 	for name, test := range map[string]struct {
 		der     []byte
@@ -112,7 +113,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"other certificate in attributes": {flip(bytes.Index(der, fingerprint[:]) + 3), content, cms.ErrSignature},
 		"changed signature value":         {flip(len(der) - 1), content, cms.ErrSignature},
 		"certificate with the same name":  {swapCertificate(t, root, key, chain[0], der), content, cms.ErrSigningCertificate},
-		"no signer's certificate":         {flip(bytes.Index(der, chain[0].Raw) + bytes.Index(chain[0].Raw, []byte{2, 1, 7}) + 2), content, cms.ErrNoCertificate},
+		"no signer's certificate":         {flip(bytes.Index(der, chain[0].Raw) + bytes.Index(chain[0].Raw, chain[0].SerialNumber.Bytes())), content, cms.ErrNoCertificate},
 		"attached":                        {attached, content, cms.ErrMalformed},
 		"bytes after it":                  {append(bytes.Clone(der), 0, 0, 1), content, cms.ErrMalformed},
 		"nothing":                         {nil, content, cms.ErrMalformed},
@@ -122,50 +123,50 @@ func TestVerifyRefuses(t *testing.T) {
 		"a certificate":                   {chain[0].Raw, content, cms.ErrMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			info, err := cms.Verify(test.der, digestOf(test.content), root.roots, now)
+			info, err := cms.Verify(test.der, digestOf(test.content), root.Roots, now)
 			require.ErrorIs(t, err, test.want)
 			require.Nil(t, info)
 		})
 	}
 	unreadable := errors.New("disk is gone")
-	_, err = cms.Verify(der, func(crypto.Hash) ([]byte, error) { return nil, unreadable }, root.roots, now)
+	_, err = cms.Verify(der, func(crypto.Hash) ([]byte, error) { return nil, unreadable }, root.Roots, now)
 	require.ErrorIs(t, err, unreadable)
 }
 
 // Every changed byte and every shortened message is refused, or leaves what was signed as it was.
 func TestVerifyNoticesEveryChangedByte(t *testing.T) {
 	t.Parallel()
-	root, key := newAuthority(t), newKey(t, "P-256")
-	chain := root.issue(t, key.Public())
+	root, key := signtest.NewAuthority(), signtest.Key("P-256")
+	chain := root.Issue(key.Public())
 	der := sign(t, key, chain)
 	accepted := 0
 	for i := range der {
 		changed := bytes.Clone(der)
 		changed[i] ^= 0x41
-		if info, err := cms.Verify(changed, digestOf(content), root.roots, now); err == nil {
+		if info, err := cms.Verify(changed, digestOf(content), root.Roots, now); err == nil {
 			accepted++
 			require.True(t, info.Certificate.Equal(chain[0]), "byte %d", i)
 		}
-		_, err := cms.Verify(der[:i], digestOf(content), root.roots, now)
+		_, err := cms.Verify(der[:i], digestOf(content), root.Roots, now)
 		require.Error(t, err, "cut at %d", i)
 	}
 	// What no signature covers: the root's copy, versions and the first list of digest algorithms.
-	require.Less(t, accepted, len(root.certificate.Raw)+40)
+	require.Less(t, accepted, len(root.Certificate.Raw)+40)
 }
 
 func TestVerifyTrust(t *testing.T) {
 	t.Parallel()
-	root, stranger, key := newAuthority(t), newAuthority(t), newKey(t, "P-256")
-	chain := root.issue(t, key.Public())
+	root, stranger, key := signtest.NewAuthority(), signtest.NewAuthority(), signtest.Key("P-256")
+	chain := root.Issue(key.Public())
 	der := sign(t, key, chain)
 	for name, test := range map[string]struct {
 		roots *x509.CertPool
 		at    time.Time
 	}{
-		"another root":           {stranger.roots, now},
+		"another root":           {stranger.Roots, now},
 		"no roots":               {nil, now},
-		"after the certificate":  {root.roots, now.Add(48 * time.Hour)},
-		"before the certificate": {root.roots, now.Add(-48 * time.Hour)},
+		"after the certificate":  {root.Roots, now.Add(48 * time.Hour)},
+		"before the certificate": {root.Roots, now.Add(-48 * time.Hour)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			info, err := cms.Verify(der, digestOf(content), test.roots, test.at)
@@ -175,13 +176,13 @@ func TestVerifyTrust(t *testing.T) {
 			require.Len(t, info.Chain, 2)
 		})
 	}
-	_, err := cms.Verify(der, digestOf(content), root.roots, time.Time{})
+	_, err := cms.Verify(der, digestOf(content), root.Roots, time.Time{})
 	require.NoError(t, err)
 }
 
 func TestVerifyRefusesWeakAlgorithms(t *testing.T) {
 	t.Parallel()
-	root := newAuthority(t)
+	root := signtest.NewAuthority()
 	for name, test := range map[string]struct {
 		kind      string
 		arguments []string
@@ -197,32 +198,32 @@ func TestVerifyRefusesWeakAlgorithms(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			key := newKey(t, test.kind)
-			chain := root.issue(t, key.Public())
-			out := write(t, "signature.p7s", nil)
-			openssl(t, append([]string{
-				"cms", "-sign", "-binary", "-outform", "DER", "-in", write(t, "content", content), "-out", out,
-				"-signer", writeCertificates(t, "signer.pem", chain[0]), "-inkey", writeKey(t, key),
+			key := signtest.Key(test.kind)
+			chain := root.Issue(key.Public())
+			out := signtest.Write(t, "signature.p7s", nil)
+			signtest.OpenSSL(t, append([]string{
+				"cms", "-sign", "-binary", "-outform", "DER", "-in", signtest.Write(t, "content", content), "-out", out,
+				"-signer", signtest.WriteCertificates(t, chain[0]), "-inkey", signtest.WriteKey(t, key),
 			}, test.arguments...)...)
-			_, err := cms.Verify(read(t, out), digestOf(content), root.roots, now)
+			_, err := cms.Verify(read(t, out), digestOf(content), root.Roots, now)
 			require.ErrorIs(t, err, test.want)
 		})
 	}
-	first, second := newKey(t, "P-256"), newKey(t, "P-256")
-	one, two := root.issue(t, first.Public()), root.issue(t, second.Public())
-	out := write(t, "two.p7s", nil)
-	openssl(t, "cms", "-sign", "-binary", "-outform", "DER", "-in", write(t, "content", content), "-out", out,
-		"-signer", writeCertificates(t, "1.pem", one[0]), "-inkey", writeKey(t, first),
-		"-signer", writeCertificates(t, "2.pem", two[0]), "-inkey", writeKey(t, second))
-	_, err := cms.Verify(read(t, out), digestOf(content), root.roots, now)
+	first, second := signtest.Key("P-256"), signtest.Key("P-256")
+	one, two := root.Issue(first.Public()), root.Issue(second.Public())
+	out := signtest.Write(t, "two.p7s", nil)
+	signtest.OpenSSL(t, "cms", "-sign", "-binary", "-outform", "DER", "-in", signtest.Write(t, "content", content), "-out", out,
+		"-signer", signtest.WriteCertificates(t, one[0]), "-inkey", signtest.WriteKey(t, first),
+		"-signer", signtest.WriteCertificates(t, two[0]), "-inkey", signtest.WriteKey(t, second))
+	_, err := cms.Verify(read(t, out), digestOf(content), root.Roots, now)
 	require.ErrorIs(t, err, cms.ErrMalformed)
 }
 
 // swapCertificate puts another certificate of the same key, issuer and number into a signature.
-func swapCertificate(t *testing.T, root *authority, key crypto.Signer, original *x509.Certificate, der []byte) []byte {
+func swapCertificate(t *testing.T, root *signtest.Authority, key crypto.Signer, original *x509.Certificate, der []byte) []byte {
 	t.Helper()
 	for range 1000 { // The length of an ECDSA signature varies.
-		swapped := root.issue(t, key.Public(), func(c *x509.Certificate) { c.Subject.CommonName = "Carl" })[0]
+		swapped := root.Issue(key.Public(), signtest.Named("Carl"), func(c *x509.Certificate) { c.SerialNumber = original.SerialNumber })[0]
 		if len(swapped.Raw) == len(original.Raw) {
 			return bytes.Replace(der, original.Raw, swapped.Raw, 1)
 		}
@@ -234,14 +235,14 @@ func swapCertificate(t *testing.T, root *authority, key crypto.Signer, original 
 // Other software names the hash in the RSA signature algorithm; it must be the digest's.
 func TestVerifyReadsBothNamesOfRSA(t *testing.T) {
 	t.Parallel()
-	root, key := newAuthority(t), newKey(t, "RSA-2048")
-	der := sign(t, key, root.issue(t, key.Public()))
+	root, key := signtest.NewAuthority(), signtest.Key("RSA-2048")
+	der := sign(t, key, root.Issue(key.Public()))
 	name := []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1}
 	last := bytes.LastIndex(der, name) + len(name) - 1
 	for suffix, want := range map[byte]error{11: nil, 12: cms.ErrUnsupported, 5: cms.ErrUnsupported} {
 		named := bytes.Clone(der)
 		named[last] = suffix
-		_, err := cms.Verify(named, digestOf(content), root.roots, now)
+		_, err := cms.Verify(named, digestOf(content), root.Roots, now)
 		require.ErrorIs(t, err, want)
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func BenchmarkSign(b *testing.B) {
-	s := ecdsaSigner("Anna")
+	s := newSigner("Anna", "P-256")
 	for _, size := range []int{50 << 10, 5 << 20} {
 		data := pdftest.Padded(size)
 		for name, p := range map[string]pades.Params{

@@ -9,13 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"signbus.dev/pkg/pdf"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 // requireJudges asks programs that nobody here wrote about every signature of a file.
 func requireJudges(t testing.TB, data []byte, count int) {
 	t.Helper()
-	path := write(t, "signed.pdf", data)
-	run(t, "qpdf", "--check", path)
+	path := signtest.Write(t, "signed.pdf", data)
+	signtest.Run(t, "qpdf", "--check", path)
 
 	signatures, err := pdf.Signatures(t.Context(), bytes.NewReader(data), int64(len(data)), pdf.Limits{})
 	require.NoError(t, err)
@@ -34,12 +35,12 @@ func requireJudges(t testing.TB, data []byte, count int) {
 	require.Len(t, signatures, count+stamps)
 
 	// Neither of the two checks document time-stamps; OpenSSL does.
-	poppler := run(t, "pdfsig", "-nocert", path)
+	poppler := signtest.Run(t, "pdfsig", "-nocert", path)
 	require.Equal(t, count, strings.Count(poppler, "Signature is Valid"), poppler)
 	require.Equal(t, count, strings.Count(poppler, "ETSI.CAdES.detached"), poppler)
 	require.Equal(t, whole, strings.Count(poppler, "Total document signed"), poppler)
 
-	mupdf, err := attempt(t, "mutool", "sign", "-v", path)
+	mupdf, err := signtest.Try(t, "mutool", "sign", "-v", path)
 	require.NoError(t, err, mupdf)
 	require.Equal(t, closed, strings.Count(mupdf, "The document is unchanged since signing"), mupdf)
 	require.Equal(t, count-closed, strings.Count(mupdf, "The signature is valid but there have been edits since signing"), mupdf)
@@ -53,17 +54,17 @@ func requireOpenSSL(t testing.TB, data []byte, count int) {
 	t.Helper()
 	signatures, err := pdf.Signatures(t.Context(), bytes.NewReader(data), int64(len(data)), pdf.Limits{})
 	require.NoError(t, err)
-	root := writeRoot(t)
+	root := signtest.WriteCertificates(t, root().Certificate)
 	for _, s := range signatures {
 		b := s.ByteRange
-		content := write(t, "content", append(bytes.Clone(data[b[0]:b[0]+b[1]]), data[b[2]:b[2]+b[3]]...))
-		message := write(t, "message.der", messageOf(t, s.Contents))
+		content := signtest.Write(t, "content", append(bytes.Clone(data[b[0]:b[0]+b[1]]), data[b[2]:b[2]+b[3]]...))
+		message := signtest.Write(t, "message.der", messageOf(t, s.Contents))
 		if s.Type == "DocTimeStamp" {
-			out := run(t, "openssl", "ts", "-verify", "-token_in", "-in", message, "-data", content, "-CAfile", root)
+			out := signtest.OpenSSL(t, "ts", "-verify", "-token_in", "-in", message, "-data", content, "-CAfile", root)
 			require.Contains(t, out, "Verification: OK")
 			continue
 		}
-		out := run(t, "openssl", "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-purpose", "any",
+		out := signtest.OpenSSL(t, "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-purpose", "any",
 			"-in", message, "-content", content, "-CAfile", root, "-out", "/dev/null")
 		require.Regexp(t, "(?i)verification successful", out)
 	}

@@ -3,7 +3,6 @@ package pades_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -22,22 +21,18 @@ import (
 	"signbus.dev/pkg/sign/cms"
 	"signbus.dev/pkg/sign/pades"
 	"signbus.dev/pkg/sign/revocation"
+	"signbus.dev/pkg/sign/signtest"
 )
 
-// crl is a list of the test authority.
-func (a *authority) crl(t testing.TB, at time.Time, revoked ...x509.RevocationListEntry) []byte {
-	t.Helper()
-	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
-		Number: big.NewInt(at.Unix()), ThisUpdate: at.Add(-time.Minute), NextUpdate: at.AddDate(0, 0, 7), RevokedCertificateEntries: revoked,
-	}, a.root, a.key)
-	require.NoError(t, err)
-	return der
+// crl is a list of the root.
+func crl(at time.Time, revoked ...x509.RevocationListEntry) []byte {
+	return root().CRL(at.Add(-time.Minute), at.AddDate(0, 0, 7), revoked...)
 }
 
 // revocations answers out of a list of the test authority.
 func revocations(t testing.TB, revoked ...x509.RevocationListEntry) revocation.Source {
 	t.Helper()
-	list := testAuthority().crl(t, now, revoked...)
+	list := crl(now, revoked...)
 	return revocation.Local(func(context.Context, []*x509.Certificate) ([]*x509.Certificate, [][]byte, [][]byte, error) {
 		return nil, nil, [][]byte{list}, nil
 	})
@@ -51,7 +46,7 @@ func long(t testing.TB, level pades.Level) pades.Params {
 
 func TestEveryLevelWithEveryKey(t *testing.T) {
 	t.Parallel()
-	for key, s := range map[string]signer{"P-256": ecdsaSigner("Anna"), "RSA": rsaSigner("Bruno"), "Ed25519": ed25519Signer("Carla")} {
+	for key, s := range map[string]signer{"P-256": newSigner("Anna", "P-256"), "RSA": newSigner("Bruno", "RSA-2048"), "Ed25519": newSigner("Carla", "Ed25519")} {
 		for _, level := range []pades.Level{pades.LevelBB, pades.LevelBT, pades.LevelBLT, pades.LevelBLTA} {
 			t.Run(key+" "+string(level), func(t *testing.T) {
 				t.Parallel()
@@ -65,7 +60,7 @@ func TestEveryLevelWithEveryKey(t *testing.T) {
 				}
 				require.Len(t, reports, 1+count(level == pades.LevelBLTA))
 				if key == "Ed25519" { // poppler, mupdf and OpenSSL 3.0 do not know it in CMS
-					run(t, "qpdf", "--check", write(t, "signed.pdf", data))
+					signtest.Run(t, "qpdf", "--check", signtest.Write(t, "signed.pdf", data))
 					return
 				}
 				requireJudges(t, data, 1)
@@ -86,7 +81,7 @@ func count(yes bool) int {
 func TestMixedLevels(t *testing.T) {
 	t.Parallel()
 	levels := []pades.Level{pades.LevelBLT, pades.LevelBB, pades.LevelBLTA, pades.LevelBLT}
-	signers := []signer{ecdsaSigner("Anna"), rsaSigner("Bruno"), ecdsaSigner("Carla"), rsaSigner("Signbus Seal")}
+	signers := []signer{newSigner("Anna", "P-256"), newSigner("Bruno", "RSA-2048"), newSigner("Carla", "P-256"), newSigner("Signbus Seal", "RSA-2048")}
 	for name, d := range map[string]pdftest.Document{
 		"classic": {}, "streams": {Version: "2.0", Streams: true}, "hybrid": {Hybrid: true}, "indirect": {IndirectArrays: true, Fields: []string{"a.b"}},
 	} {
@@ -130,7 +125,7 @@ func TestTheLevelIsReachedOrTheSignatureFails(t *testing.T) {
 	entry := func(s signer) revocation.Source {
 		return revocations(t, x509.RevocationListEntry{SerialNumber: s.chain[0].SerialNumber, RevocationTime: now.Add(-time.Minute)})
 	}
-	revoked := ecdsaSigner("Anna")
+	revoked := newSigner("Anna", "P-256")
 	otherDigest := digestTimestamps(t, 365)
 	for name, c := range map[string]struct {
 		change func(*pades.Params)
@@ -153,7 +148,7 @@ func TestTheLevelIsReachedOrTheSignatureFails(t *testing.T) {
 		"revoked":                  {func(p *pades.Params) { p.Revocation = entry(revoked) }, []error{pades.ErrRevocation, revocation.ErrRevoked}},
 		"too much data": {func(p *pades.Params) {
 			p.Revocation = revocation.Local(func(context.Context, []*x509.Certificate) ([]*x509.Certificate, [][]byte, [][]byte, error) {
-				return nil, [][]byte{make([]byte, 40<<20)}, [][]byte{testAuthority().crl(t, now)}, nil
+				return nil, [][]byte{make([]byte, 40<<20)}, [][]byte{crl(now)}, nil
 			})
 		}, []error{pades.ErrRevocation}},
 	} {
@@ -175,11 +170,11 @@ func TestLargeRevocationLists(t *testing.T) {
 	t.Parallel()
 	var entries []x509.RevocationListEntry
 	for i := range 50_000 {
-		entries = append(entries, x509.RevocationListEntry{SerialNumber: big.NewInt(int64(i + 10)), RevocationTime: now.Add(-time.Hour)})
+		entries = append(entries, x509.RevocationListEntry{SerialNumber: big.NewInt(int64(i + 1<<20)), RevocationTime: now.Add(-time.Hour)})
 	}
 	p := long(t, pades.LevelBLTA)
 	p.Revocation = revocations(t, entries...)
-	data, made := sign(t, pdftest.Sample(1, "Text"), ecdsaSigner("Anna"), p)
+	data, made := sign(t, pdftest.Sample(1, "Text"), newSigner("Anna", "P-256"), p)
 	require.Equal(t, pades.LevelBLTA, made.Level)
 	require.Equal(t, pades.LevelBLTA, verify(t, data)[0].Level)
 	requireJudges(t, data, 1)
@@ -187,7 +182,7 @@ func TestLargeRevocationLists(t *testing.T) {
 
 func verifyAt(t testing.TB, data []byte, at time.Time) []pades.Report {
 	t.Helper()
-	reports, err := pades.Verify(t.Context(), bytes.NewReader(data), int64(len(data)), testAuthority().roots, at)
+	reports, err := pades.Verify(t.Context(), bytes.NewReader(data), int64(len(data)), root().Roots, at)
 	require.NoError(t, err)
 	return reports
 }
@@ -196,7 +191,7 @@ func TestRenewalOutlivesCertificates(t *testing.T) {
 	t.Parallel()
 	signers := map[pades.Level]signer{}
 	for _, level := range []pades.Level{pades.LevelBB, pades.LevelBT, pades.LevelBLT, pades.LevelBLTA} {
-		signers[level] = ecdsaSigner("Anna")
+		signers[level] = newSigner("Anna", "P-256")
 	}
 	for level, s := range signers {
 		t.Run(string(level), func(t *testing.T) {
@@ -241,7 +236,7 @@ func TestRenewalOutlivesCertificates(t *testing.T) {
 
 func TestTimestampNeedsWhatProves(t *testing.T) {
 	t.Parallel()
-	data, _ := sign(t, pdftest.Sample(1, "Text"), ecdsaSigner("Anna"), pades.Params{})
+	data, _ := sign(t, pdftest.Sample(1, "Text"), newSigner("Anna", "P-256"), pades.Params{})
 	_, err := pades.Timestamp(t.Context(), source(data), pades.Params{})
 	require.ErrorIs(t, err, pades.ErrTimestamp)
 	_, err = pades.Timestamp(t.Context(), source(data), pades.Params{TimestampDigest: digestTimestamps(t, 365), Revocation: revocation.First{}})
@@ -261,7 +256,7 @@ func TestTimestampNeedsWhatProves(t *testing.T) {
 func TestTimestampOfAForeignSignature(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "theirs.pdf")
-	run(t, "pdfsig", "-nssdir", nssDatabase(t, rsaSigner("Bruno")), "-add-signature", "-nick", "theirs", write(t, "in.pdf", pdftest.Sample(1, "Text")), out)
+	signtest.Run(t, "pdfsig", "-nssdir", nssDatabase(t, newSigner("Bruno", "RSA-2048")), "-add-signature", "-nick", "theirs", signtest.Write(t, "in.pdf", pdftest.Sample(1, "Text")), out)
 	data, err := os.ReadFile(out)
 	require.NoError(t, err)
 	made, err := pades.Timestamp(t.Context(), source(data), pades.Params{TimestampDigest: digestTimestamps(t, 5*365), Revocation: revocations(t)})
@@ -283,9 +278,9 @@ func withSecurity(t testing.TB, data []byte, s pdf.Security) []byte {
 
 func TestRevokedCertificatesAreReported(t *testing.T) {
 	t.Parallel()
-	s := ecdsaSigner("Anna")
+	s := newSigner("Anna", "P-256")
 	list := func(at time.Time) pdf.Security {
-		return pdf.Security{CRLs: [][]byte{testAuthority().crl(t, now.Add(time.Hour), x509.RevocationListEntry{SerialNumber: s.chain[0].SerialNumber, RevocationTime: at})}}
+		return pdf.Security{CRLs: [][]byte{crl(now.Add(time.Hour), x509.RevocationListEntry{SerialNumber: s.chain[0].SerialNumber, RevocationTime: at})}}
 	}
 	plain, _ := sign(t, pdftest.Sample(1, "Text"), s, pades.Params{})
 	stamped, _ := sign(t, pdftest.Sample(1, "Text"), s, long(t, pades.LevelBT))
@@ -329,14 +324,14 @@ func TestWhatMayComeLater(t *testing.T) {
 		return append(bytes.Clone(data), made.Tail...)
 	}
 	store := func(t testing.TB, data []byte) []byte {
-		return withSecurity(t, data, pdf.Security{CRLs: [][]byte{testAuthority().crl(t, now.Add(time.Minute))}})
+		return withSecurity(t, data, pdf.Security{CRLs: [][]byte{crl(now.Add(time.Minute))}})
 	}
 	font := func(t testing.TB, data []byte) []byte {
 		return replaced(t, data, 3, "<</Type/Font/Subtype/Type1/BaseFont/Courier>>")
 	}
 	stranger := func(t testing.TB, data []byte) []byte {
-		self := selfSigned(t)
-		made, err := pades.Sign(t.Context(), source(data), pades.Params{Signer: self.key, Chain: self.chain})
+		key := signtest.Key("P-256")
+		made, err := pades.Sign(t.Context(), source(data), pades.Params{Signer: key, Chain: []*x509.Certificate{signtest.SelfSigned(key)}})
 		require.NoError(t, err)
 		return append(bytes.Clone(data), made.Tail...)
 	}
@@ -356,7 +351,7 @@ func TestWhatMayComeLater(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			data, _ := sign(t, pdftest.Sample(1, "Text"), ecdsaSigner("Anna"), long(t, pades.LevelBLT))
+			data, _ := sign(t, pdftest.Sample(1, "Text"), newSigner("Anna", "P-256"), long(t, pades.LevelBLT))
 			for _, step := range c.steps {
 				data = step(t, data)
 			}
@@ -371,20 +366,18 @@ func TestWhatMayComeLater(t *testing.T) {
 // responses answers each certificate by itself, as OCSP does, in the name of the issuer.
 func responses(t testing.TB) revocation.Source {
 	t.Helper()
-	a := testAuthority()
 	return revocation.Local(func(_ context.Context, chain []*x509.Certificate) ([]*x509.Certificate, [][]byte, [][]byte, error) {
-		der, err := ocsp.CreateResponse(a.root, a.root, ocsp.Response{
+		return nil, [][]byte{root().OCSP(ocsp.Response{
 			Status: ocsp.Good, SerialNumber: chain[0].SerialNumber, ThisUpdate: now.Add(-time.Minute), NextUpdate: now.AddDate(0, 0, 7),
-		}, a.key)
-		return nil, [][]byte{der}, nil, err
+		})}, nil, nil
 	})
 }
 
 func TestJudgesOnWhatIsStored(t *testing.T) {
 	t.Parallel()
-	s := rsaSigner("Anna")
+	s := newSigner("Anna", "RSA-2048")
 	p := long(t, pades.LevelBLTA)
-	list := testAuthority().crl(t, now)
+	list := crl(now)
 	p.Revocation = revocation.Local(func(ctx context.Context, chain []*x509.Certificate) ([]*x509.Certificate, [][]byte, [][]byte, error) {
 		d, err := responses(t).Collect(ctx, chain, now)
 		return d.Certificates, d.OCSPs, [][]byte{list}, err
@@ -401,22 +394,21 @@ func TestJudgesOnWhatIsStored(t *testing.T) {
 	require.Len(t, security.OCSPs, 2)
 	require.Len(t, security.CRLs, 1)
 
-	root := writeRoot(t)
-	crl := filepath.Join(t.TempDir(), "list.pem")
-	run(t, "openssl", "crl", "-inform", "DER", "-in", write(t, "list.crl", security.CRLs[0]), "-CAfile", root, "-out", crl)
+	anchor, crl := signtest.WriteCertificates(t, root().Certificate), filepath.Join(t.TempDir(), "list.pem")
+	signtest.OpenSSL(t, "crl", "-inform", "DER", "-in", signtest.Write(t, "list.crl", security.CRLs[0]), "-CAfile", anchor, "-out", crl)
 	good := 0
 	for _, c := range security.Certificates {
-		certificate := writeCertificate(t, c)
-		run(t, "openssl", "verify", "-CAfile", root, "-crl_check", "-CRLfile", crl, certificate)
+		certificate := signtest.Write(t, "certificate.der", c)
+		signtest.OpenSSL(t, "verify", "-CAfile", anchor, "-crl_check", "-CRLfile", crl, certificate)
 		for _, response := range security.OCSPs {
-			out, _ := attempt(t, "openssl", "ocsp", "-respin", write(t, "response.der", response), "-issuer", root, "-cert", certificate, "-CAfile", root, "-no_nonce")
+			out, _ := signtest.Try(t, "openssl", "ocsp", "-respin", signtest.Write(t, "response.der", response), "-issuer", anchor, "-cert", certificate, "-CAfile", anchor, "-no_nonce")
 			good += strings.Count(out, certificate+": good")
 		}
 	}
 	require.Equal(t, 2, good, "an answer for the signer and one for the time-stamp authority")
 
 	// With the root among its anchors poppler trusts the signer too.
-	out := run(t, "pdfsig", "-nssdir", nssDatabase(t, s), write(t, "signed.pdf", data))
+	out := signtest.Run(t, "pdfsig", "-nssdir", nssDatabase(t, s), signtest.Write(t, "signed.pdf", data))
 	require.Contains(t, out, "Signature is Valid")
 	require.Contains(t, out, "Certificate is Trusted")
 }

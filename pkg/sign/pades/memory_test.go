@@ -70,7 +70,7 @@ func TestALargeFileTakesLittleMemory(t *testing.T) {
 	var before runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	s := ecdsaSigner("Anna")
+	s := newSigner("Anna", "P-256")
 	p := long(t, pades.LevelBLTA)
 	p.Signer, p.Chain = s.key, s.chain
 	in := &watched{ReaderAt: f}
@@ -84,7 +84,7 @@ func TestALargeFileTakesLittleMemory(t *testing.T) {
 		src.Digest = made.Digest()
 		src.Size = src.Digest.Bytes()
 	}
-	reports, err := pades.Verify(t.Context(), in, src.Size, testAuthority().roots, now)
+	reports, err := pades.Verify(t.Context(), in, src.Size, root().Roots, now)
 	require.NoError(t, err)
 	in.look()
 	require.Len(t, reports, 4)

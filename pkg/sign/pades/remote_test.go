@@ -45,11 +45,11 @@ func answer(t testing.TB, s signer, p *pades.Pending) []byte {
 
 func TestSignatureByAKeyElsewhere(t *testing.T) {
 	t.Parallel()
-	for key, s := range map[string]signer{"P-256": ecdsaSigner("Anna"), "RSA": rsaSigner("Bruno"), "PSS": rsaSigner("Bruno"), "Ed25519": ed25519Signer("Carla")} {
+	for key, s := range map[string]signer{"P-256": newSigner("Anna", "P-256"), "RSA": newSigner("Bruno", "RSA-2048"), "PSS": newSigner("Bruno", "RSA-2048"), "Ed25519": newSigner("Carla", "Ed25519")} {
 		for _, level := range []pades.Level{pades.LevelBB, pades.LevelBLTA} {
 			t.Run(key+" "+string(level), func(t *testing.T) {
 				t.Parallel()
-				original, _ := sign(t, pdftest.Sample(1, "Text"), ecdsaSigner("First"), pades.Params{})
+				original, _ := sign(t, pdftest.Sample(1, "Text"), newSigner("First", "P-256"), pades.Params{})
 				p := pades.Params{Level: level, PSS: key == "PSS", Boxes: []pdf.Box{compass(t, original, 1, 5)}, Appearance: lines("Anna")}
 				pending := begin(t, original, s, p)
 				require.Equal(t, level, pending.Level())
@@ -79,7 +79,7 @@ func TestSignatureByAKeyElsewhere(t *testing.T) {
 
 func TestPendingKnowsItsFile(t *testing.T) {
 	t.Parallel()
-	s, data := ecdsaSigner("Anna"), pdftest.Padded(5<<20)
+	s, data := newSigner("Anna", "P-256"), pdftest.Padded(5<<20)
 	pending := begin(t, data, s, pades.Params{})
 	value := answer(t, s, pending)
 	finish := func(src digest.Source, p pades.Params, value []byte) error {
@@ -94,7 +94,7 @@ func TestPendingKnowsItsFile(t *testing.T) {
 	known.Digest = digest.Empty().With(other)
 	require.ErrorIs(t, finish(known, pades.Params{}, value), pades.ErrPending)
 
-	require.ErrorIs(t, finish(source(data), pades.Params{}, answer(t, ecdsaSigner("Bruno"), pending)), cms.ErrSignature)
+	require.ErrorIs(t, finish(source(data), pades.Params{}, answer(t, newSigner("Bruno", "P-256"), pending)), cms.ErrSignature)
 	require.ErrorIs(t, finish(source(data), pades.Params{Now: func() time.Time { return now.AddDate(2, 0, 0) }}, value), cms.ErrExpired)
 
 	// With the digest known the file is not read at all, and a failure can be repeated.
@@ -106,7 +106,7 @@ func TestPendingKnowsItsFile(t *testing.T) {
 
 func TestFinishNeedsWhatTheLevelNeeds(t *testing.T) {
 	t.Parallel()
-	s, data := ecdsaSigner("Anna"), pdftest.Sample(1, "Text")
+	s, data := newSigner("Anna", "P-256"), pdftest.Sample(1, "Text")
 	pending := begin(t, data, s, pades.Params{Level: pades.LevelBLT})
 	value := answer(t, s, pending)
 	_, err := pades.Finish(t.Context(), source(data), pending, value, pades.Params{Revocation: revocations(t)})
@@ -129,7 +129,7 @@ func TestFinishNeedsWhatTheLevelNeeds(t *testing.T) {
 
 func TestDamagedPendingIsRefused(t *testing.T) {
 	t.Parallel()
-	s, data := ecdsaSigner("Anna"), pdftest.Sample(1, "Text")
+	s, data := newSigner("Anna", "P-256"), pdftest.Sample(1, "Text")
 	pending := begin(t, data, s, pades.Params{})
 	value := answer(t, s, pending)
 	written, err := pending.MarshalBinary()
@@ -180,7 +180,7 @@ func TestDamagedPendingIsRefused(t *testing.T) {
 }
 
 func FuzzUnmarshalPending(f *testing.F) {
-	s, data := ecdsaSigner("Anna"), pdftest.Sample(1, "Text")
+	s, data := newSigner("Anna", "P-256"), pdftest.Sample(1, "Text")
 	written, err := begin(f, data, s, pades.Params{}).MarshalBinary()
 	require.NoError(f, err)
 	f.Add(written)

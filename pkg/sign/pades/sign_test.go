@@ -20,6 +20,7 @@ import (
 	"signbus.dev/pkg/pdf/stamp"
 	"signbus.dev/pkg/sign/cms"
 	"signbus.dev/pkg/sign/pades"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 func compass(t testing.TB, data []byte, page, position int) pdf.Box {
@@ -34,7 +35,7 @@ func lines(text ...string) stamp.Appearance { return stamp.Appearance{Lines: tex
 func TestFourSignaturesStayValid(t *testing.T) {
 	t.Parallel()
 	data := pdftest.Sample(2, "Contract between Anna and Bruno")
-	signers := []signer{ecdsaSigner("Anna"), rsaSigner("Bruno"), ecdsaSigner("Carla"), rsaSigner("Signbus Seal")}
+	signers := []signer{newSigner("Anna", "P-256"), newSigner("Bruno", "RSA-2048"), newSigner("Carla", "P-256"), newSigner("Signbus Seal", "RSA-2048")}
 	for i, s := range signers {
 		var result *pades.Addition
 		data, result = sign(t, data, s, pades.Params{
@@ -65,7 +66,7 @@ func inputs(t *testing.T) map[string][]byte {
 		"direct form":  pdftest.Document{Pages: pages, Text: "Text", CatalogEntries: "/AcroForm<</Fields[]/DA(/Helv 0 Tf)>>"}.Bytes(),
 		"no last line": bytes.TrimRight(pdftest.Document{Pages: pages, Text: "Text"}.Bytes(), "\n"),
 	}
-	source := write(t, "source.pdf", out["form"])
+	source := signtest.Write(t, "source.pdf", out["form"])
 	for name, command := range map[string][]string{
 		"qpdf streams":    {"qpdf", "--object-streams=generate", source, "OUT"},
 		"qpdf linearised": {"qpdf", "--linearize", "--object-streams=generate", source, "OUT"},
@@ -81,7 +82,7 @@ func inputs(t *testing.T) map[string][]byte {
 				command[i] = target
 			}
 		}
-		run(t, command[0], command[1:]...)
+		signtest.Run(t, command[0], command[1:]...)
 		data, err := os.ReadFile(target)
 		require.NoError(t, err)
 		out[name] = data
@@ -91,7 +92,7 @@ func inputs(t *testing.T) map[string][]byte {
 
 func TestEveryLayoutIsSigned(t *testing.T) {
 	t.Parallel()
-	anna, bruno := ecdsaSigner("Anna"), rsaSigner("Bruno")
+	anna, bruno := newSigner("Anna", "P-256"), newSigner("Bruno", "RSA-2048")
 	for name, data := range inputs(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -111,7 +112,7 @@ func TestEveryLayoutIsSigned(t *testing.T) {
 			require.Equal(t, before.Pages, after.Pages)
 			require.Equal(t, before.XRefStream, after.XRefStream)
 			require.Len(t, after.Fields, len(before.Fields)+3)
-			text := run(t, "pdftotext", write(t, "signed.pdf", data), "-")
+			text := signtest.Run(t, "pdftotext", signtest.Write(t, "signed.pdf", data), "-")
 			require.Equal(t, n, strings.Count(text, "all pages"), text)
 			require.Equal(t, 1, strings.Count(text, "last page"), text)
 		})
@@ -130,7 +131,7 @@ func TestBlankFieldsAreFilled(t *testing.T) {
 			before := inspect(t, data)
 			for i, field := range []string{"client.witness", "bank", "client.manager"} {
 				var result *pades.Addition
-				data, result = sign(t, data, ecdsaSigner("Anna"), pades.Params{Field: field, Appearance: lines("Anna for " + field)})
+				data, result = sign(t, data, newSigner("Anna", "P-256"), pades.Params{Field: field, Appearance: lines("Anna for " + field)})
 				require.Equal(t, field, result.FieldName)
 				require.Equal(t, i+1, result.Signatures)
 			}
@@ -142,7 +143,7 @@ func TestBlankFieldsAreFilled(t *testing.T) {
 				require.Equal(t, before.Fields[i].Box, f.Box)
 				require.True(t, f.Signed)
 			}
-			require.Equal(t, 3, strings.Count(run(t, "pdftotext", write(t, "signed.pdf", data), "-"), "Anna for"))
+			require.Equal(t, 3, strings.Count(signtest.Run(t, "pdftotext", signtest.Write(t, "signed.pdf", data), "-"), "Anna for"))
 
 			_, err := attemptSign(t, data, pades.Params{Field: "bank"})
 			require.ErrorIs(t, err, pdf.ErrFieldSigned)
@@ -157,7 +158,7 @@ func TestBlankFieldsAreFilled(t *testing.T) {
 func attemptSign(t testing.TB, data []byte, p pades.Params) ([]byte, error) {
 	t.Helper()
 	if p.Signer == nil {
-		s := ecdsaSigner("Anna")
+		s := newSigner("Anna", "P-256")
 		p.Signer, p.Chain = s.key, s.chain
 	}
 	made, err := pades.Sign(t.Context(), source(data), p)
@@ -173,10 +174,10 @@ func TestNewFieldNamesAreUnique(t *testing.T) {
 	data := pdftest.Document{Pages: make([]pdftest.Page, 1), Fields: []string{"Signature1", "Signature3.x"}}.Bytes()
 	for _, want := range []string{"Signature2", "Signature4"} {
 		var result *pades.Addition
-		data, result = sign(t, data, ecdsaSigner("Anna"), pades.Params{Boxes: []pdf.Box{{Page: 1}}}) // an empty box does not show
+		data, result = sign(t, data, newSigner("Anna", "P-256"), pades.Params{Boxes: []pdf.Box{{Page: 1}}}) // an empty box does not show
 		require.Equal(t, want, result.FieldName)
 	}
-	data, result := sign(t, data, ecdsaSigner("Anna"), pades.Params{FieldName: "Łódź (x) "})
+	data, result := sign(t, data, newSigner("Anna", "P-256"), pades.Params{FieldName: "Łódź (x) "})
 	require.Equal(t, "Łódź (x) 1", result.FieldName)
 	require.Equal(t, "Łódź (x) 1", requireValid(t, data, 3)[2].Field)
 	requireJudges(t, data, 3)
@@ -184,7 +185,7 @@ func TestNewFieldNamesAreUnique(t *testing.T) {
 
 func TestEveryKeyKind(t *testing.T) {
 	t.Parallel()
-	for name, s := range map[string]signer{"P-256": ecdsaSigner("Anna"), "RSA": rsaSigner("Anna"), "Ed25519": ed25519Signer("Anna")} {
+	for name, s := range map[string]signer{"P-256": newSigner("Anna", "P-256"), "RSA": newSigner("Anna", "RSA-2048"), "Ed25519": newSigner("Anna", "Ed25519")} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			data, _ := sign(t, pdftest.Sample(1, "Text"), s, pades.Params{})
@@ -203,7 +204,7 @@ func TestEarlierSignaturesAreRespected(t *testing.T) {
 	}
 	locked := func(lock string) []byte {
 		data := pdftest.Document{Pages: make([]pdftest.Page, 1), Text: "Text", Fields: []string{"a", "b"}, FieldEntries: "/Lock<</Type/SigFieldLock" + lock + ">>"}.Bytes()
-		data, _ = sign(t, data, ecdsaSigner("Anna"), pades.Params{Field: "a"})
+		data, _ = sign(t, data, newSigner("Anna", "P-256"), pades.Params{Field: "a"})
 		return data
 	}
 	two := []pdf.Box{{Page: 1, LLX: 10, LLY: 10, URX: 100, URY: 50}, {Page: 2, LLX: 10, LLY: 10, URX: 100, URY: 50}}
@@ -243,19 +244,19 @@ func TestSignaturesOfOtherProgramsStayValid(t *testing.T) {
 	t.Parallel()
 	data := pdftest.Document{Pages: make([]pdftest.Page, 1), Text: "Text", Fields: []string{"ours"}}.Bytes()
 	out := filepath.Join(t.TempDir(), "theirs.pdf")
-	run(t, "pdfsig", "-nssdir", nssDatabase(t, rsaSigner("Bruno")), "-add-signature", "-nick", "theirs",
-		write(t, "in.pdf", data), out)
+	signtest.Run(t, "pdfsig", "-nssdir", nssDatabase(t, newSigner("Bruno", "RSA-2048")), "-add-signature", "-nick", "theirs",
+		signtest.Write(t, "in.pdf", data), out)
 	data, err := os.ReadFile(out)
 	require.NoError(t, err)
 	require.Equal(t, 1, inspect(t, data).Signatures)
 	require.Len(t, verify(t, data), 1)
 
-	data, _ = sign(t, data, ecdsaSigner("Anna"), pades.Params{Boxes: []pdf.Box{compass(t, data, 1, 1)}, Appearance: lines("Anna")})
+	data, _ = sign(t, data, newSigner("Anna", "P-256"), pades.Params{Boxes: []pdf.Box{compass(t, data, 1, 1)}, Appearance: lines("Anna")})
 	reports := requireValid(t, data, 2)
 	require.Equal(t, pades.LevelBB, reports[1].Level)
-	data, _ = sign(t, data, ecdsaSigner("Carla"), pades.Params{Field: "ours", Appearance: lines("Carla")})
+	data, _ = sign(t, data, newSigner("Carla", "P-256"), pades.Params{Field: "ours", Appearance: lines("Carla")})
 	requireValid(t, data, 3)
-	poppler := run(t, "pdfsig", "-nocert", write(t, "signed.pdf", data))
+	poppler := signtest.Run(t, "pdfsig", "-nocert", signtest.Write(t, "signed.pdf", data))
 	require.Equal(t, 3, strings.Count(poppler, "Signature is Valid"), poppler)
 }
 
@@ -263,7 +264,7 @@ func TestASmallReserveGrows(t *testing.T) {
 	t.Parallel()
 	calls := 0
 	stamp := timestamps(t, 20_000)
-	data, _ := sign(t, pdftest.Sample(1, "Text"), ecdsaSigner("Anna"), pades.Params{
+	data, _ := sign(t, pdftest.Sample(1, "Text"), newSigner("Anna", "P-256"), pades.Params{
 		Boxes: []pdf.Box{{Page: 1, LLX: 10, LLY: 10, URX: 200, URY: 60}}, Appearance: lines("Anna"),
 		Timestamp: func(ctx context.Context, value []byte) ([]byte, error) {
 			calls++
@@ -277,12 +278,12 @@ func TestASmallReserveGrows(t *testing.T) {
 
 func TestTimestamps(t *testing.T) {
 	t.Parallel()
-	data, _ := sign(t, pdftest.Sample(1, "Text"), ecdsaSigner("Anna"), pades.Params{Timestamp: timestamps(t, 0)})
-	data, _ = sign(t, data, rsaSigner("Bruno"), pades.Params{Timestamp: timestamps(t, 0)})
+	data, _ := sign(t, pdftest.Sample(1, "Text"), newSigner("Anna", "P-256"), pades.Params{Timestamp: timestamps(t, 0)})
+	data, _ = sign(t, data, newSigner("Bruno", "RSA-2048"), pades.Params{Timestamp: timestamps(t, 0)})
 	for _, r := range requireValid(t, data, 2) {
 		require.Equal(t, pades.LevelBT, r.Level)
 		require.WithinDuration(t, now, r.TimestampTime, time.Hour)
-		require.Contains(t, r.TimestampAuthority, "Signbus Test TSA")
+		require.Contains(t, r.TimestampAuthority, "Time-Stamps")
 	}
 	requireJudges(t, data, 2)
 }
@@ -301,7 +302,7 @@ func TestRefused(t *testing.T) {
 		"wrong page":    {sample, pades.Params{Boxes: []pdf.Box{{Page: 2, URX: 50, URY: 50}}}, pdf.ErrPageRange},
 		"off the page":  {sample, pades.Params{Boxes: []pdf.Box{{Page: 1, LLX: 590, LLY: 0, URX: 700, URY: 50}}}, pdf.ErrOutsidePage},
 		"no such field": {sample, pades.Params{Field: "x"}, pdf.ErrFieldNotFound},
-		"other key":     {sample, pades.Params{Signer: ecdsaSigner("Bruno").key, Chain: ecdsaSigner("Anna").chain}, cms.ErrKeyMismatch},
+		"other key":     {sample, pades.Params{Signer: newSigner("Bruno", "P-256").key, Chain: newSigner("Anna", "P-256").chain}, cms.ErrKeyMismatch},
 		"no timestamp":  {sample, pades.Params{Level: pades.LevelBT}, pades.ErrTimestamp},
 		"unknown level": {sample, pades.Params{Level: "B-X"}, pades.ErrLevel},
 		"expired":       {sample, pades.Params{Now: func() time.Time { return now.AddDate(2, 0, 0) }}, cms.ErrExpired},
@@ -317,7 +318,7 @@ func TestRefused(t *testing.T) {
 func TestSignStops(t *testing.T) {
 	t.Parallel()
 	data := pdftest.Sample(1, "Text")
-	s := ecdsaSigner("Anna")
+	s := newSigner("Anna", "P-256")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := pades.Sign(ctx, source(data), pades.Params{Signer: s.key, Chain: s.chain})
@@ -332,7 +333,7 @@ func TestSignStops(t *testing.T) {
 func TestTheLevelAskedForIsReached(t *testing.T) {
 	t.Parallel()
 	for _, level := range []pades.Level{pades.LevelBB, pades.LevelBT} {
-		data, made := sign(t, pdftest.Sample(1, "Text"), ecdsaSigner("Anna"), pades.Params{Level: level, Timestamp: timestamps(t, 0)})
+		data, made := sign(t, pdftest.Sample(1, "Text"), newSigner("Anna", "P-256"), pades.Params{Level: level, Timestamp: timestamps(t, 0)})
 		require.Equal(t, level, made.Level)
 		require.Equal(t, level, requireValid(t, data, 1)[0].Level)
 	}
@@ -354,7 +355,7 @@ func TestAKnownDigestSavesThePass(t *testing.T) {
 	t.Parallel()
 	data := pdftest.Padded(5 << 20)
 	size := int64(len(data))
-	for name, s := range map[string]signer{"P-256": ecdsaSigner("Anna"), "RSA": rsaSigner("Bruno"), "Ed25519": ed25519Signer("Carla")} {
+	for name, s := range map[string]signer{"P-256": newSigner("Anna", "P-256"), "RSA": newSigner("Bruno", "RSA-2048"), "Ed25519": newSigner("Carla", "Ed25519")} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			first, made := sign(t, data, s, pades.Params{})
@@ -377,7 +378,7 @@ func TestAKnownDigestSavesThePass(t *testing.T) {
 		})
 	}
 
-	s := ecdsaSigner("Anna")
+	s := newSigner("Anna", "P-256")
 	src := source(data)
 	src.Digest = digest.Empty()
 	_, err := pades.Sign(t.Context(), src, pades.Params{Signer: s.key, Chain: s.chain})
@@ -387,10 +388,10 @@ func TestAKnownDigestSavesThePass(t *testing.T) {
 func TestWriteToCopiesFiles(t *testing.T) {
 	t.Parallel()
 	data := pdftest.Padded(1 << 20)
-	in, err := os.Open(write(t, "in.pdf", data))
+	in, err := os.Open(signtest.Write(t, "in.pdf", data))
 	require.NoError(t, err)
 	defer in.Close()
-	s := ecdsaSigner("Anna")
+	s := newSigner("Anna", "P-256")
 	src := digest.Source{ReaderAt: in, Size: int64(len(data))}
 	made, err := pades.Sign(t.Context(), src, pades.Params{Signer: s.key, Chain: s.chain})
 	require.NoError(t, err)

@@ -4,19 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
-	"encoding/pem"
-	"math/big"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -28,11 +17,11 @@ import (
 	"signbus.dev/pkg/digest"
 	"signbus.dev/pkg/pdf"
 	"signbus.dev/pkg/sign/pades"
+	"signbus.dev/pkg/sign/signtest"
 	"signbus.dev/pkg/sign/tsp"
 )
 
-// now is the time of the tests; certificates are valid around it.
-var now = time.Now().UTC().Truncate(time.Second)
+var now = signtest.Now
 
 // signer is a key with its certificates.
 type signer struct {
@@ -40,61 +29,13 @@ type signer struct {
 	chain []*x509.Certificate
 }
 
-// authority issues certificates for the tests.
-type authority struct {
-	key   *ecdsa.PrivateKey
-	root  *x509.Certificate
-	roots *x509.CertPool
-}
+var root = sync.OnceValue(func() *signtest.Authority { return signtest.NewAuthority() })
 
-var testAuthority = sync.OnceValue(func() *authority {
-	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Signbus Test Root"},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(10, 0, 0),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-	}
-	root := must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))))
-	roots := x509.NewCertPool()
-	roots.AddCert(root)
-	return &authority{key: key, root: root, roots: roots}
-})
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
-
-func (a *authority) issue(name string, key crypto.Signer, extend func(*x509.Certificate)) signer {
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment, BasicConstraintsValid: true,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
-	}
-	if extend != nil {
-		extend(template)
-	}
-	leaf := must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, template, a.root, key.Public(), a.key))))
-	return signer{key: key, chain: []*x509.Certificate{leaf, a.root}}
-}
-
-func ecdsaSigner(name string) signer {
-	return testAuthority().issue(name, must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)), nil)
-}
-
-func rsaSigner(name string) signer {
-	return testAuthority().issue(name, must(rsa.GenerateKey(rand.Reader, 2048)), nil)
-}
-
-func ed25519Signer(name string) signer {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	return testAuthority().issue(name, key, nil)
+// newSigner makes a person with a key of a kind, certified for a year.
+func newSigner(name, kind string, change ...func(*x509.Certificate)) signer {
+	change = append([]func(*x509.Certificate){signtest.Named(name), signtest.Valid(now.Add(-time.Hour), now.AddDate(1, 0, 0))}, change...)
+	key := signtest.Key(kind)
+	return signer{key, root().Issue(key.Public(), change...)}
 }
 
 func source(data []byte) digest.Source {
@@ -124,7 +65,7 @@ func sign(t testing.TB, original []byte, s signer, p pades.Params) ([]byte, *pad
 
 func verify(t testing.TB, data []byte) []pades.Report {
 	t.Helper()
-	reports, err := pades.Verify(t.Context(), bytes.NewReader(data), int64(len(data)), testAuthority().roots, now)
+	reports, err := pades.Verify(t.Context(), bytes.NewReader(data), int64(len(data)), root().Roots, now)
 	require.NoError(t, err)
 	return reports
 }
@@ -148,39 +89,6 @@ func inspect(t testing.TB, data []byte) *pdf.Info {
 	return info
 }
 
-func write(t testing.TB, name string, data []byte) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	require.NoError(t, os.WriteFile(path, data, 0o600))
-	return path
-}
-
-func writeRoot(t testing.TB) string {
-	t.Helper()
-	return write(t, "root.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: testAuthority().root.Raw}))
-}
-
-var packages = map[string]string{
-	"qpdf": "qpdf", "mutool": "mupdf-tools", "gs": "ghostscript", "pdftocairo": "poppler-utils", "pdftoppm": "poppler-utils",
-	"pdfsig": "poppler-utils", "pdftotext": "poppler-utils", "openssl": "openssl", "certutil": "libnss3-tools", "pk12util": "libnss3-tools",
-}
-
-// attempt runs a tool and returns what it says and whether it was content.
-func attempt(t testing.TB, tool string, args ...string) (string, error) {
-	t.Helper()
-	path, err := exec.LookPath(tool)
-	require.NoError(t, err, "%s is missing: install the Debian package %s", tool, packages[tool])
-	out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput()
-	return string(out), err
-}
-
-func run(t testing.TB, tool string, args ...string) string {
-	t.Helper()
-	out, err := attempt(t, tool, args...)
-	require.NoError(t, err, "%s %v: %s", tool, args, out)
-	return out
-}
-
 // timestamps returns a time-stamp function whose certificate has the given extra size.
 func timestamps(t testing.TB, extra int) func(ctx context.Context, value []byte) ([]byte, error) {
 	t.Helper()
@@ -196,14 +104,8 @@ func digestTimestamps(t testing.TB, days int) func(ctx context.Context, digest [
 
 func stampingAuthority(t testing.TB, extra, days int) *tsp.Authority {
 	t.Helper()
-	identity := testAuthority().issue("Signbus Test TSA", must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)), func(c *x509.Certificate) {
+	identity := newSigner("Time-Stamps", "P-256", signtest.ForTimestamps(true), func(c *x509.Certificate) {
 		c.NotAfter = now.AddDate(0, 0, days)
-		c.KeyUsage = x509.KeyUsageDigitalSignature
-		c.ExtKeyUsage = nil
-		c.ExtraExtensions = []pkix.Extension{{
-			Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Critical: true,
-			Value: must(asn1.Marshal([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 8}})),
-		}}
 		if extra > 0 {
 			c.OCSPServer = []string{"http://" + strings.Repeat("x", extra)}
 		}
@@ -217,32 +119,11 @@ func stampingAuthority(t testing.TB, extra, days int) *tsp.Authority {
 	return authority
 }
 
-// selfSigned is a key that nobody vouches for.
-func selfSigned(t testing.TB) signer {
-	t.Helper()
-	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Nobody"}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
-		KeyUsage: x509.KeyUsageDigitalSignature,
-	}
-	return signer{key, []*x509.Certificate{must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))))}}
-}
-
-func writeCertificate(t testing.TB, der []byte) string {
-	t.Helper()
-	return write(t, "certificate.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-}
-
 // writePKCS12 writes the key and the chain in a file with the password "secret".
 func writePKCS12(t testing.TB, s signer) string {
 	t.Helper()
-	key := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(s.key))})
-	var chain []byte
-	for _, c := range s.chain {
-		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
-	}
 	out := filepath.Join(t.TempDir(), "key.p12")
-	run(t, "openssl", "pkcs12", "-export", "-inkey", write(t, "key.pem", key), "-in", write(t, "chain.pem", chain),
+	signtest.OpenSSL(t, "pkcs12", "-export", "-inkey", signtest.WriteKey(t, s.key), "-in", signtest.WriteCertificates(t, s.chain...),
 		"-name", "theirs", "-passout", "pass:secret", "-out", out)
 	return out
 }
@@ -251,8 +132,8 @@ func writePKCS12(t testing.TB, s signer) string {
 func nssDatabase(t testing.TB, s signer) string {
 	t.Helper()
 	dir := "sql:" + t.TempDir()
-	run(t, "certutil", "-N", "-d", dir, "--empty-password")
-	run(t, "certutil", "-A", "-d", dir, "-n", "root", "-t", "C,C,C", "-i", writeRoot(t))
-	run(t, "pk12util", "-i", writePKCS12(t, s), "-d", dir, "-W", "secret")
+	signtest.Run(t, "certutil", "-N", "-d", dir, "--empty-password")
+	signtest.Run(t, "certutil", "-A", "-d", dir, "-n", "root", "-t", "C,C,C", "-i", signtest.WriteCertificates(t, root().Certificate))
+	signtest.Run(t, "pk12util", "-i", writePKCS12(t, s), "-d", dir, "-W", "secret")
 	return dir
 }

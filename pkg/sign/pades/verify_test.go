@@ -2,11 +2,8 @@ package pades_test
 
 import (
 	"bytes"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,21 +18,22 @@ import (
 	"signbus.dev/pkg/pdf/pdftest"
 	"signbus.dev/pkg/sign/cms"
 	"signbus.dev/pkg/sign/pades"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 func twiceSigned(t testing.TB) []byte {
 	t.Helper()
-	data, _ := sign(t, pdftest.Sample(1, "Text"), ecdsaSigner("Anna"), pades.Params{
+	data, _ := sign(t, pdftest.Sample(1, "Text"), newSigner("Anna", "P-256"), pades.Params{
 		Boxes: []pdf.Box{{Page: 1, LLX: 10, LLY: 10, URX: 200, URY: 60}}, Appearance: lines("Anna"),
 	})
-	data, _ = sign(t, data, ecdsaSigner("Bruno"), pades.Params{})
+	data, _ = sign(t, data, newSigner("Bruno", "P-256"), pades.Params{})
 	return data
 }
 
 // allValid tells whether a file passes as signed twice.
 func allValid(t testing.TB, data []byte) bool {
 	t.Helper()
-	reports, err := pades.Verify(t.Context(), bytes.NewReader(data), int64(len(data)), testAuthority().roots, now)
+	reports, err := pades.Verify(t.Context(), bytes.NewReader(data), int64(len(data)), root().Roots, now)
 	return err == nil && len(reports) == 2 && reports[0].Valid() && reports[1].Valid()
 }
 
@@ -77,7 +75,7 @@ func TestVerifySaysWhatIsWrong(t *testing.T) {
 	require.False(t, reports[1].Trusted)
 	require.Contains(t, reports[1].Problem, "trusted authority")
 
-	reports, err = pades.Verify(t.Context(), bytes.NewReader(data), int64(len(data)), testAuthority().roots, now.AddDate(20, 0, 0))
+	reports, err = pades.Verify(t.Context(), bytes.NewReader(data), int64(len(data)), root().Roots, now.AddDate(20, 0, 0))
 	require.NoError(t, err)
 	require.False(t, reports[0].Trusted, "the certificate has expired and no timestamp tells when it was used")
 
@@ -118,7 +116,7 @@ func incremental(t testing.TB, data []byte) []byte {
 func forge(t testing.TB, change func(b [4]int64) [4]int64) []byte {
 	t.Helper()
 	original := pdftest.Sample(1, "Text")
-	s := ecdsaSigner("Anna")
+	s := newSigner("Anna", "P-256")
 	update, err := pdf.Prepare(t.Context(), bytes.NewReader(original), int64(len(original)), pdf.Limits{}, pdf.Request{Reserve: 4000})
 	require.NoError(t, err)
 	b := change(update.ByteRange)
@@ -167,7 +165,7 @@ func TestVerifySeesThroughByteRangeTricks(t *testing.T) {
 
 func TestVerifyRefusesASignatureDescribedTwice(t *testing.T) {
 	t.Parallel()
-	data, _ := sign(t, pdftest.Sample(1, "Text"), ecdsaSigner("Anna"), pades.Params{Reason: "agreed"})
+	data, _ := sign(t, pdftest.Sample(1, "Text"), newSigner("Anna", "P-256"), pades.Params{Reason: "agreed"})
 	changed := bytes.Replace(data, []byte("/Reason(agreed)"), []byte("/ByteRange[0 1]"), 1)
 	require.Len(t, changed, len(data))
 	reports := verify(t, changed)
@@ -178,14 +176,14 @@ func TestVerifyRefusesASignatureDescribedTwice(t *testing.T) {
 
 func FuzzVerify(f *testing.F) {
 	f.Add(twiceSigned(f))
-	archived, _ := sign(f, pdftest.Sample(1, "Text"), ecdsaSigner("Anna"), long(f, pades.LevelBLTA))
+	archived, _ := sign(f, pdftest.Sample(1, "Text"), newSigner("Anna", "P-256"), long(f, pades.LevelBLTA))
 	f.Add(archived)
 	f.Add(pdftest.Sample(1, "Text"))
 	f.Add(pdftest.WithBlankField("a.b"))
 	f.Add(pdftest.Bomb())
 	f.Add(pdftest.CircularPages())
 	f.Fuzz(func(t *testing.T, data []byte) {
-		reports, err := pades.Verify(t.Context(), bytes.NewReader(data), int64(len(data)), testAuthority().roots, now)
+		reports, err := pades.Verify(t.Context(), bytes.NewReader(data), int64(len(data)), root().Roots, now)
 		if err != nil {
 			require.Empty(t, reports)
 			return
@@ -201,8 +199,8 @@ func FuzzVerify(f *testing.F) {
 // An edit does not become right because somebody signs the result.
 func TestEditsBetweenSignatures(t *testing.T) {
 	t.Parallel()
-	first, _ := sign(t, pdftest.Sample(1, "Contract"), ecdsaSigner("Anna"), pades.Params{Boxes: []pdf.Box{{Page: 1, LLX: 20, LLY: 90, URX: 90, URY: 130}}})
-	honest, _ := sign(t, first, ecdsaSigner("Bruno"), pades.Params{Boxes: []pdf.Box{
+	first, _ := sign(t, pdftest.Sample(1, "Contract"), newSigner("Anna", "P-256"), pades.Params{Boxes: []pdf.Box{{Page: 1, LLX: 20, LLY: 90, URX: 90, URY: 130}}})
+	honest, _ := sign(t, first, newSigner("Bruno", "P-256"), pades.Params{Boxes: []pdf.Box{
 		{Page: 1, LLX: 20, LLY: 20, URX: 90, URY: 60}, {Page: 1, LLX: 120, LLY: 20, URX: 190, URY: 60}, // shows twice
 	}})
 	for _, r := range requireValid(t, honest, 2) {
@@ -217,7 +215,7 @@ func TestEditsBetweenSignatures(t *testing.T) {
 	page, root, previous := last(`(?s)\n3 0 obj\n(<<.*?>>)\nendobj`), last(`/Root (\d+ 0 R)`), last(`startxref\n(\d+)`)
 	turned := fmt.Appendf(bytes.Clone(first), "3 0 obj\n%s/Rotate 180>>\nendobj\n", strings.TrimSuffix(page, ">>"))
 	turned = fmt.Appendf(turned, "xref\n3 1\n%010d 00000 n\r\ntrailer\n<</Size 99/Root %s/Prev %s>>\nstartxref\n%d\n%%%%EOF\n", len(first), root, previous, len(turned))
-	turned, _ = sign(t, turned, ecdsaSigner("Bruno"), pades.Params{})
+	turned, _ = sign(t, turned, newSigner("Bruno", "P-256"), pades.Params{})
 	reports := verify(t, turned)
 	require.Len(t, reports, 2)
 	require.True(t, reports[0].Intact)
@@ -230,17 +228,18 @@ func TestEditsBetweenSignatures(t *testing.T) {
 func TestACertificateThatIsNotForSigningIsNotTrusted(t *testing.T) {
 	t.Parallel()
 	original := pdftest.Sample(1, "Contract")
-	s := testAuthority().issue("Carla", must(rsa.GenerateKey(rand.Reader, 2048)), func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment })
+	s := newSigner("Carla", "RSA-2048", func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment })
 	_, err := pades.Sign(t.Context(), source(original), pades.Params{Signer: s.key, Chain: s.chain, Time: now})
 	require.ErrorIs(t, err, cms.ErrUnsupported)
 
 	update, err := pdf.Prepare(t.Context(), bytes.NewReader(original), int64(len(original)), pdf.Limits{}, pdf.Request{Reserve: 8000})
 	require.NoError(t, err)
 	out := filepath.Join(t.TempDir(), "signature.der")
-	key := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(s.key))})
-	run(t, "openssl", "cms", "-sign", "-cades", "-binary", "-md", "sha256", "-outform", "DER", "-out", out, "-inkey", write(t, "key.pem", key),
-		"-in", write(t, "content", slices.Concat(original, update.Before(), update.After())), "-signer", writeCertificate(t, s.chain[0].Raw))
-	require.NoError(t, update.Fill(must(os.ReadFile(out))))
+	signtest.OpenSSL(t, "cms", "-sign", "-cades", "-binary", "-md", "sha256", "-outform", "DER", "-out", out, "-inkey", signtest.WriteKey(t, s.key),
+		"-in", signtest.Write(t, "content", slices.Concat(original, update.Before(), update.After())), "-signer", signtest.WriteCertificates(t, s.chain[0]))
+	message, err := os.ReadFile(out)
+	require.NoError(t, err)
+	require.NoError(t, update.Fill(message))
 	reports := verify(t, slices.Concat(original, update.Tail))
 	require.Len(t, reports, 1)
 	require.True(t, reports[0].Intact)
