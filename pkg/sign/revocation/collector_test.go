@@ -20,6 +20,7 @@ import (
 	"golang.org/x/crypto/ocsp"
 
 	"signbus.dev/pkg/sign/revocation"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 func TestCollectAsksOCSPFirst(t *testing.T) {
@@ -38,7 +39,7 @@ func TestCollectAsksOCSPFirst(t *testing.T) {
 			require.Len(t, data.OCSPs, 1)
 			require.Empty(t, data.CRLs)
 			require.Equal(t, delegate, len(data.Certificates) == 3)
-			status := data.Status(leaf, a.certificate, now)
+			status := data.Status(leaf, a.Certificate, now)
 			require.Equal(t, revocation.Good, status.State)
 			require.NoError(t, status.Err())
 			require.WithinDuration(t, now.AddDate(0, 0, 2), status.NextUpdate, time.Minute)
@@ -46,7 +47,7 @@ func TestCollectAsksOCSPFirst(t *testing.T) {
 			// OpenSSL made the response, so it agrees when it is the judge.
 			file := filepath.Join(a.folder, "kept.der")
 			require.NoError(t, os.WriteFile(file, data.OCSPs[0], 0o600))
-			a.openssl("ocsp", "-respin", file, "-issuer", filepath.Join(a.folder, "ca.pem"), "-cert", a.write("leaf.pem", "CERTIFICATE", leaf.Raw),
+			signtest.OpenSSL(t, "ocsp", "-respin", file, "-issuer", filepath.Join(a.folder, "ca.pem"), "-cert", a.write("leaf.pem", signtest.CertificatePEM(leaf)),
 				"-CAfile", filepath.Join(a.folder, "ca.pem"), "-no_nonce")
 
 			again, err := c.Collect(t.Context(), a.chain(leaf), now)
@@ -69,8 +70,8 @@ func TestCollectFallsBackToTheCRL(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, data.OCSPs)
 	require.Len(t, data.CRLs, 1)
-	require.Equal(t, revocation.Good, data.Status(leaf, a.certificate, now).State)
-	require.Equal(t, revocation.Good, data.Status(other, a.certificate, now).State)
+	require.Equal(t, revocation.Good, data.Status(leaf, a.Certificate, now).State)
+	require.Equal(t, revocation.Good, data.Status(other, a.Certificate, now).State)
 	_, err = c.Collect(t.Context(), a.chain(other), now)
 	require.NoError(t, err)
 	require.Equal(t, 1, a.hit("GET /ca.crl"), "one list answers for all certificates")
@@ -103,10 +104,10 @@ func TestCollectReportsRevoked(t *testing.T) {
 			before := at.Add(-time.Minute)
 			data, err = collector().Collect(t.Context(), a.chain(leaf), before)
 			require.NoError(t, err)
-			status := data.Status(leaf, a.certificate, before)
+			status := data.Status(leaf, a.Certificate, before)
 			require.Equal(t, revocation.Good, status.State)
 			require.WithinDuration(t, at, status.RevokedAt, 0)
-			require.Equal(t, revocation.Revoked, data.Status(leaf, a.certificate, at).State)
+			require.Equal(t, revocation.Revoked, data.Status(leaf, a.Certificate, at).State)
 		})
 	}
 }
@@ -114,13 +115,13 @@ func TestCollectReportsRevoked(t *testing.T) {
 func TestCollectGoesOverTheWholeChain(t *testing.T) {
 	t.Parallel()
 	root, sub := newAuthority(t), newAuthority(t)
-	intermediate := create(t, &x509.Certificate{
-		SerialNumber: big.NewInt(77), Subject: pkix.Name{CommonName: "Issuing"}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(5, 0, 0),
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, BasicConstraintsValid: true, IsCA: true, SubjectKeyId: []byte{2},
-		CRLDistributionPoints: []string{root.server.URL + "/ca.crl"}, IssuingCertificateURL: []string{root.server.URL + "/ca.cer"},
-	}, root.certificate, sub.key.Public(), root.key)
-	sub.certificate = intermediate
-	sub.write("ca.pem", "CERTIFICATE", intermediate.Raw)
+	sub.Authority = root.Below(func(c *x509.Certificate) {
+		c.SerialNumber = big.NewInt(77)
+		c.CRLDistributionPoints, c.IssuingCertificateURL = []string{root.server.URL + "/ca.crl"}, []string{root.server.URL + "/ca.cer"}
+	})
+	intermediate := sub.Certificate
+	sub.write("ca.pem", signtest.CertificatePEM(intermediate))
+	sub.write("ca.key", signtest.KeyPEM(sub.Key))
 	leaf, _ := sub.issue()
 	root.index = append(root.index, "V\t350101000000Z\t\t4D\tunknown\t/CN=x")
 
@@ -131,22 +132,22 @@ func TestCollectGoesOverTheWholeChain(t *testing.T) {
 	require.Len(t, data.OCSPs, 1)
 	require.Len(t, data.CRLs, 1)
 	require.NoError(t, data.Status(leaf, intermediate, now).Err())
-	require.NoError(t, data.Status(intermediate, root.certificate, now).Err())
-	require.ErrorIs(t, data.Status(leaf, root.certificate, now).Err(), revocation.ErrUnknown)
+	require.NoError(t, data.Status(intermediate, root.Certificate, now).Err())
+	require.ErrorIs(t, data.Status(leaf, root.Certificate, now).Err(), revocation.ErrUnknown)
 
-	known := collector(func(o *revocation.Options) { o.Known = []*x509.Certificate{root.certificate} })
+	known := collector(func(o *revocation.Options) { o.Known = []*x509.Certificate{root.Certificate} })
 	before := root.hit("GET /ca.cer")
 	_, err = known.Collect(t.Context(), []*x509.Certificate{leaf, intermediate}, now)
 	require.NoError(t, err)
 	require.Equal(t, before, root.hit("GET /ca.cer"))
 
 	root.revoke(intermediate, now.Add(-time.Minute))
-	_, err = collector().Collect(t.Context(), []*x509.Certificate{leaf, intermediate, root.certificate}, now)
+	_, err = collector().Collect(t.Context(), []*x509.Certificate{leaf, intermediate, root.Certificate}, now)
 	require.ErrorIs(t, err, revocation.ErrRevoked)
 
 	// A certs-only CMS, as many authorities serve it.
 	p7 := filepath.Join(root.folder, "ca.p7c")
-	root.openssl("crl2pkcs7", "-nocrl", "-certfile", filepath.Join(root.folder, "ca.pem"), "-outform", "DER", "-out", p7)
+	signtest.OpenSSL(t, "crl2pkcs7", "-nocrl", "-certfile", filepath.Join(root.folder, "ca.pem"), "-outform", "DER", "-out", p7)
 	der, err := os.ReadFile(p7)
 	require.NoError(t, err)
 	root.set("/ca.cer", fixed(der))
@@ -169,12 +170,12 @@ func TestCollectRefusesWhatIsNoChain(t *testing.T) {
 	a, b := newAuthority(t), newAuthority(t)
 	leaf, _ := a.issue()
 	for name, chain := range map[string][]*x509.Certificate{
-		"nothing": nil, "other root of the same name": {leaf, b.certificate}, "order": {a.certificate, leaf},
+		"nothing": nil, "other root of the same name": {leaf, b.Certificate}, "order": {a.Certificate, leaf},
 	} {
 		_, err := collector().Collect(t.Context(), chain, now)
 		require.ErrorIs(t, err, revocation.ErrChain, name)
 	}
-	data, err := collector().Collect(t.Context(), []*x509.Certificate{a.certificate}, now)
+	data, err := collector().Collect(t.Context(), []*x509.Certificate{a.Certificate}, now)
 	require.NoError(t, err, "a root needs no answer")
 	require.Len(t, data.Certificates, 1)
 	require.Zero(t, a.hit("GET /ocsp")+a.hit("POST /ocsp"))
@@ -191,7 +192,7 @@ func TestCertificatesThatNeedNoAnswer(t *testing.T) {
 		data, err := collector().Collect(t.Context(), a.chain(short), now)
 		require.NoError(t, err, name)
 		require.Empty(t, data.OCSPs)
-		require.NoError(t, data.Status(short, a.certificate, now).Err())
+		require.NoError(t, data.Status(short, a.Certificate, now).Err())
 	}
 	// The word of a responder's certificate does not help anybody else's.
 	leaf, _ := a.issue(noCheck, func(c *x509.Certificate) { c.OCSPServer, c.CRLDistributionPoints = nil, nil })
@@ -229,21 +230,21 @@ func TestOCSPResponsesThatAreRefused(t *testing.T) {
 		"noise":                    []byte("noise"),
 		"nothing":                  {},
 		"try later":                ocsp.TryLaterErrorResponse,
-		"another certificate":      forge(t, a.certificate, a.certificate, a.key, with(func(r *ocsp.Response) { r.SerialNumber = other.SerialNumber })),
-		"another issuer":           forge(t, stranger.certificate, a.certificate, a.key, good),
-		"another key":              forge(t, a.certificate, a.certificate, stranger.key, good),
-		"responder of a stranger":  forge(t, a.certificate, stranger.certificate, stranger.key, embed(stranger.certificate)),
-		"the leaf itself":          forge(t, a.certificate, leaf, leafKey, embed(leaf)),
-		"not for OCSP":             forge(t, a.certificate, plain, plainKey, embed(plain)),
-		"responder has ended":      forge(t, a.certificate, ended, endedKey, embed(ended)),
-		"responder not checkable":  forge(t, a.certificate, unchecked, uncheckedKey, embed(unchecked)),
-		"responder vouches itself": forge(t, a.certificate, itself, itselfKey, embed(itself)),
-		"names another responder":  forge(t, a.certificate, other, responderKey, embed(responder)),
-		"ran out":                  forge(t, a.certificate, a.certificate, a.key, with(func(r *ocsp.Response) { r.ThisUpdate, r.NextUpdate = now.AddDate(0, 0, -9), now.Add(-time.Hour) })),
-		"old without nextUpdate":   forge(t, a.certificate, a.certificate, a.key, with(func(r *ocsp.Response) { r.ThisUpdate = now.AddDate(0, 0, -3) })),
-		"from the future":          forge(t, a.certificate, a.certificate, a.key, with(func(r *ocsp.Response) { r.ThisUpdate, r.NextUpdate = now.Add(time.Hour), now.Add(2*time.Hour) })),
-		"backwards":                forge(t, a.certificate, a.certificate, a.key, with(func(r *ocsp.Response) { r.ThisUpdate, r.NextUpdate = now.Add(time.Minute), now })),
-		"unknown critical extension": forge(t, a.certificate, a.certificate, a.key, with(func(r *ocsp.Response) {
+		"another certificate":      forge(t, a.Certificate, a.Certificate, a.Key, with(func(r *ocsp.Response) { r.SerialNumber = other.SerialNumber })),
+		"another issuer":           forge(t, stranger.Certificate, a.Certificate, a.Key, good),
+		"another key":              forge(t, a.Certificate, a.Certificate, stranger.Key, good),
+		"responder of a stranger":  forge(t, a.Certificate, stranger.Certificate, stranger.Key, embed(stranger.Certificate)),
+		"the leaf itself":          forge(t, a.Certificate, leaf, leafKey, embed(leaf)),
+		"not for OCSP":             forge(t, a.Certificate, plain, plainKey, embed(plain)),
+		"responder has ended":      forge(t, a.Certificate, ended, endedKey, embed(ended)),
+		"responder not checkable":  forge(t, a.Certificate, unchecked, uncheckedKey, embed(unchecked)),
+		"responder vouches itself": forge(t, a.Certificate, itself, itselfKey, embed(itself)),
+		"names another responder":  forge(t, a.Certificate, other, responderKey, embed(responder)),
+		"ran out":                  forge(t, a.Certificate, a.Certificate, a.Key, with(func(r *ocsp.Response) { r.ThisUpdate, r.NextUpdate = now.AddDate(0, 0, -9), now.Add(-time.Hour) })),
+		"old without nextUpdate":   forge(t, a.Certificate, a.Certificate, a.Key, with(func(r *ocsp.Response) { r.ThisUpdate = now.AddDate(0, 0, -3) })),
+		"from the future":          forge(t, a.Certificate, a.Certificate, a.Key, with(func(r *ocsp.Response) { r.ThisUpdate, r.NextUpdate = now.Add(time.Hour), now.Add(2*time.Hour) })),
+		"backwards":                forge(t, a.Certificate, a.Certificate, a.Key, with(func(r *ocsp.Response) { r.ThisUpdate, r.NextUpdate = now.Add(time.Minute), now })),
+		"unknown critical extension": forge(t, a.Certificate, a.Certificate, a.Key, with(func(r *ocsp.Response) {
 			r.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true, Value: asn1.NullBytes}}
 		})),
 	} {
@@ -253,13 +254,13 @@ func TestOCSPResponsesThatAreRefused(t *testing.T) {
 		require.NotErrorIs(t, err, revocation.ErrRevoked, name)
 		data := revocation.Data{OCSPs: [][]byte{der}}
 		if name != "from the future" { // Later is another time: the data alone cannot know it.
-			require.ErrorIs(t, data.Status(leaf, a.certificate, now).Err(), revocation.ErrUnknown, name)
+			require.ErrorIs(t, data.Status(leaf, a.Certificate, now).Err(), revocation.ErrUnknown, name)
 		}
 	}
-	a.set("/ocsp", fixed(forge(t, a.certificate, responder, responderKey, embed(responder))))
+	a.set("/ocsp", fixed(forge(t, a.Certificate, responder, responderKey, embed(responder))))
 	_, err := collector().Collect(t.Context(), a.chain(leaf), now)
 	require.NoError(t, err, "the same made well")
-	a.set("/ocsp", fixed(forge(t, a.certificate, a.certificate, a.key, with(func(r *ocsp.Response) { r.Status = ocsp.Unknown }))))
+	a.set("/ocsp", fixed(forge(t, a.Certificate, a.Certificate, a.Key, with(func(r *ocsp.Response) { r.Status = ocsp.Unknown }))))
 	_, err = collector().Collect(t.Context(), a.chain(leaf), now)
 	require.ErrorIs(t, err, revocation.ErrUnknown)
 }
@@ -274,9 +275,9 @@ func TestResponderIsCheckedToo(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, data.OCSPs, 1)
 	require.Len(t, data.CRLs, 1, "of the responder")
-	require.NoError(t, data.Status(leaf, a.certificate, now).Err())
+	require.NoError(t, data.Status(leaf, a.Certificate, now).Err())
 	data.CRLs = nil
-	require.ErrorIs(t, data.Status(leaf, a.certificate, now).Err(), revocation.ErrUnknown)
+	require.ErrorIs(t, data.Status(leaf, a.Certificate, now).Err(), revocation.ErrUnknown)
 
 	a.revoke(a.responder, now.Add(-time.Hour))
 	_, err = collector().Collect(t.Context(), a.chain(leaf), now)
@@ -291,7 +292,7 @@ func TestCRLsThatAreRefused(t *testing.T) {
 	list := func(signer *authority, change func(*x509.RevocationList)) []byte {
 		template := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: now.Add(-time.Hour), NextUpdate: now.Add(time.Hour)}
 		change(template)
-		der, err := x509.CreateRevocationList(rand.Reader, template, signer.certificate, signer.key)
+		der, err := x509.CreateRevocationList(rand.Reader, template, signer.Certificate, signer.Key)
 		require.NoError(t, err)
 		return der
 	}
@@ -326,7 +327,7 @@ func TestCRLsThatAreRefused(t *testing.T) {
 		_, err := collector().Collect(t.Context(), a.chain(leaf), now)
 		require.ErrorIs(t, err, revocation.ErrUnavailable, name)
 		data := revocation.Data{CRLs: [][]byte{der}}
-		require.ErrorIs(t, data.Status(leaf, a.certificate, now).Err(), revocation.ErrUnknown, name)
+		require.ErrorIs(t, data.Status(leaf, a.Certificate, now).Err(), revocation.ErrUnknown, name)
 	}
 	for name, der := range map[string][]byte{
 		"for users only": list(a, extension("\x30\x03\x81\x01\xff", 2, 5, 29, 28)),
@@ -353,12 +354,12 @@ func TestAnswersYoungerThanTheCertificate(t *testing.T) {
 			response.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 6}, Value: cutoff}}
 			list.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 60}, Value: cutoff}}
 		}
-		crl, err := x509.CreateRevocationList(rand.Reader, &list, a.certificate, a.key)
+		crl, err := x509.CreateRevocationList(rand.Reader, &list, a.Certificate, a.Key)
 		require.NoError(t, err)
 		for name, data := range map[string]revocation.Data{
-			"OCSP": {OCSPs: [][]byte{forge(t, a.certificate, a.certificate, a.key, response)}}, "CRL": {CRLs: [][]byte{crl}},
+			"OCSP": {OCSPs: [][]byte{forge(t, a.Certificate, a.Certificate, a.Key, response)}}, "CRL": {CRLs: [][]byte{crl}},
 		} {
-			require.Equal(t, remembers, data.Status(leaf, a.certificate, at).State == revocation.Good, name)
+			require.Equal(t, remembers, data.Status(leaf, a.Certificate, at).State == revocation.Good, name)
 		}
 	}
 }
@@ -367,14 +368,14 @@ func TestNewestAnswerDecides(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	leaf, _ := a.issue()
-	old := forge(t, a.certificate, a.certificate, a.key, ocsp.Response{Status: ocsp.Good, SerialNumber: leaf.SerialNumber,
+	old := forge(t, a.Certificate, a.Certificate, a.Key, ocsp.Response{Status: ocsp.Good, SerialNumber: leaf.SerialNumber,
 		ThisUpdate: now.Add(-2 * time.Hour), NextUpdate: now.Add(time.Hour)})
 	a.revoke(leaf, now.Add(-time.Minute))
 	data := revocation.Data{OCSPs: [][]byte{old}}
-	require.Equal(t, revocation.Good, data.Status(leaf, a.certificate, now).State)
+	require.Equal(t, revocation.Good, data.Status(leaf, a.Certificate, now).State)
 	data.Merge(revocation.Data{CRLs: [][]byte{a.list()}, OCSPs: [][]byte{old}, Certificates: a.chain(leaf)})
 	require.Len(t, data.OCSPs, 1)
-	require.Equal(t, revocation.Revoked, data.Status(leaf, a.certificate, now).State)
+	require.Equal(t, revocation.Revoked, data.Status(leaf, a.Certificate, now).State)
 	data.Merge(data)
 	require.Len(t, data.Certificates, 2)
 	require.Len(t, data.CRLs, 1)
@@ -410,7 +411,7 @@ func TestNonce(t *testing.T) {
 	_, err = collector(withNonce).Collect(t.Context(), a.chain(leaf), now)
 	require.ErrorIs(t, err, revocation.ErrUnavailable)
 	require.ErrorContains(t, err, "nonce")
-	a.set("/ocsp", fixed(forge(t, a.certificate, a.certificate, a.key, ocsp.Response{Status: ocsp.Good, SerialNumber: leaf.SerialNumber})))
+	a.set("/ocsp", fixed(forge(t, a.Certificate, a.Certificate, a.Key, ocsp.Response{Status: ocsp.Good, SerialNumber: leaf.SerialNumber})))
 	_, err = collector(withNonce).Collect(t.Context(), a.chain(leaf), now)
 	require.NoError(t, err, "answers made in advance have none")
 }

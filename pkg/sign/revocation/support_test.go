@@ -2,9 +2,6 @@ package revocation_test
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -12,12 +9,10 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -28,25 +23,25 @@ import (
 	"golang.org/x/crypto/ocsp"
 
 	"signbus.dev/pkg/sign/revocation"
+	"signbus.dev/pkg/sign/signtest"
 )
 
-var now = time.Now().UTC().Truncate(time.Second)
+var now = signtest.Now
 
 // authority is a certificate authority whose OCSP responses and CRLs OpenSSL makes.
 type authority struct {
-	t           testing.TB
-	folder      string
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
-	server      *httptest.Server
-	next        int64
+	*signtest.Authority
+
+	t      testing.TB
+	folder string
+	server *httptest.Server
 
 	mu sync.Mutex
 	// index is OpenSSL's database: one line for each certificate.
 	index []string
 	// responder signs OCSP responses; the authority itself when nil.
 	responder    *x509.Certificate
-	responderKey *ecdsa.PrivateKey
+	responderKey crypto.Signer
 	// answer replaces what the server says at a path.
 	answer map[string]http.HandlerFunc
 	hits   map[string]int
@@ -54,17 +49,11 @@ type authority struct {
 
 func newAuthority(t testing.TB) *authority {
 	t.Helper()
-	a := &authority{t: t, folder: t.TempDir(), next: 0x1000, answer: map[string]http.HandlerFunc{}, hits: map[string]int{}}
+	a := &authority{Authority: signtest.NewAuthority(), t: t, folder: t.TempDir(), answer: map[string]http.HandlerFunc{}, hits: map[string]int{}}
 	a.server = httptest.NewServer(http.HandlerFunc(a.serve))
 	t.Cleanup(a.server.Close)
-	a.key = newKey(t)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Root"}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(10, 0, 0),
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature, BasicConstraintsValid: true, IsCA: true, SubjectKeyId: []byte{1},
-	}
-	a.certificate = create(t, template, template, a.key.Public(), a.key)
-	a.write("ca.pem", "CERTIFICATE", a.certificate.Raw)
-	a.writeKey("ca.key", a.key)
+	a.write("ca.pem", signtest.CertificatePEM(a.Certificate))
+	a.write("ca.key", signtest.KeyPEM(a.Key))
 	config := fmt.Sprintf("[ca]\ndefault_ca=d\n[d]\ndatabase=%[1]s/index.txt\ncertificate=%[1]s/ca.pem\nprivate_key=%[1]s/ca.key\n"+
 		"default_md=sha256\ncrlnumber=%[1]s/number\n", a.folder)
 	require.NoError(t, os.WriteFile(filepath.Join(a.folder, "ca.conf"), []byte(config), 0o600))
@@ -72,48 +61,19 @@ func newAuthority(t testing.TB) *authority {
 	return a
 }
 
-func newKey(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	return key
-}
-
-func create(t testing.TB, template, parent *x509.Certificate, public crypto.PublicKey, signer crypto.Signer) *x509.Certificate {
-	t.Helper()
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, signer)
-	require.NoError(t, err)
-	certificate, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	return certificate
-}
-
-func (a *authority) write(name, kind string, der []byte) string {
+func (a *authority) write(name string, text []byte) string {
 	path := filepath.Join(a.folder, name)
-	require.NoError(a.t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+	require.NoError(a.t, os.WriteFile(path, text, 0o600))
 	return path
 }
 
-func (a *authority) writeKey(name string, key *ecdsa.PrivateKey) {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(a.t, err)
-	a.write(name, "PRIVATE KEY", der)
-}
-
 // issue makes a leaf with OCSP, CRL and issuer addresses on the authority's server.
-func (a *authority) issue(change ...func(*x509.Certificate)) (*x509.Certificate, *ecdsa.PrivateKey) {
-	a.next++
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(a.next), Subject: pkix.Name{CommonName: "Anna"}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
-		KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true,
-		OCSPServer: []string{a.server.URL + "/ocsp"}, CRLDistributionPoints: []string{a.server.URL + "/ca.crl"},
-		IssuingCertificateURL: []string{a.server.URL + "/ca.cer"},
-	}
-	for _, f := range change {
-		f(template)
-	}
-	key := newKey(a.t)
-	certificate := create(a.t, template, a.certificate, key.Public(), a.key)
+func (a *authority) issue(change ...func(*x509.Certificate)) (*x509.Certificate, crypto.Signer) {
+	key := signtest.Key("P-256")
+	certificate := a.Issue(key.Public(), append([]func(*x509.Certificate){signtest.Valid(now.Add(-time.Hour), now.AddDate(1, 0, 0)), func(c *x509.Certificate) {
+		c.OCSPServer, c.CRLDistributionPoints = []string{a.server.URL + "/ocsp"}, []string{a.server.URL + "/ca.crl"}
+		c.IssuingCertificateURL = []string{a.server.URL + "/ca.cer"}
+	}}, change...)...)[0]
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.index = append(a.index, fmt.Sprintf("V\t%[1]s\t\t%[2]X\tunknown\t/CN=%[2]X", certificate.NotAfter.Format("060102150405Z"), certificate.SerialNumber))
@@ -140,19 +100,12 @@ func (a *authority) delegate(change ...func(*x509.Certificate)) {
 		c.OCSPServer, c.CRLDistributionPoints, c.IssuingCertificateURL = nil, nil, nil
 	}}, change...)
 	a.responder, a.responderKey = a.issue(change...)
-	a.write("responder.pem", "CERTIFICATE", a.responder.Raw)
-	a.writeKey("responder.key", a.responderKey)
+	a.write("responder.pem", signtest.CertificatePEM(a.responder))
+	a.write("responder.key", signtest.KeyPEM(a.responderKey))
 }
 
 func noCheck(c *x509.Certificate) {
 	c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}, Value: asn1.NullBytes})
-}
-
-func (a *authority) openssl(arguments ...string) {
-	path, err := exec.LookPath("openssl")
-	require.NoError(a.t, err, "openssl is missing: install the Debian package openssl")
-	output, err := exec.Command(path, arguments...).CombinedOutput()
-	require.NoError(a.t, err, "openssl %v: %s", arguments, output)
 }
 
 func (a *authority) writeIndex() {
@@ -170,7 +123,7 @@ func (a *authority) respond(query []byte) []byte {
 	if a.responder != nil {
 		signer = "responder"
 	}
-	a.openssl("ocsp", "-index", filepath.Join(a.folder, "index.txt"), "-CA", filepath.Join(a.folder, "ca.pem"),
+	signtest.OpenSSL(a.t, "ocsp", "-index", filepath.Join(a.folder, "index.txt"), "-CA", filepath.Join(a.folder, "ca.pem"),
 		"-rsigner", filepath.Join(a.folder, signer+".pem"), "-rkey", filepath.Join(a.folder, signer+".key"), "-rmd", "sha256",
 		"-reqin", in, "-respout", out, "-ndays", "2")
 	der, err := os.ReadFile(out)
@@ -184,7 +137,7 @@ func (a *authority) list() []byte {
 	defer a.mu.Unlock()
 	a.writeIndex()
 	out := filepath.Join(a.folder, "crl.pem")
-	a.openssl("ca", "-config", filepath.Join(a.folder, "ca.conf"), "-gencrl", "-crldays", "3", "-out", out)
+	signtest.OpenSSL(a.t, "ca", "-config", filepath.Join(a.folder, "ca.conf"), "-gencrl", "-crldays", "3", "-out", out)
 	text, err := os.ReadFile(out)
 	require.NoError(a.t, err)
 	block, _ := pem.Decode(text)
@@ -217,7 +170,7 @@ func (a *authority) serve(w http.ResponseWriter, r *http.Request) {
 	case path == "/ca.crl":
 		_, _ = w.Write(a.list())
 	case path == "/ca.cer":
-		_, _ = w.Write(a.certificate.Raw)
+		_, _ = w.Write(a.Certificate.Raw)
 	default:
 		http.NotFound(w, r)
 	}
@@ -236,7 +189,7 @@ func (a *authority) hit(what string) int {
 }
 
 func (a *authority) chain(leaf *x509.Certificate) []*x509.Certificate {
-	return []*x509.Certificate{leaf, a.certificate}
+	return []*x509.Certificate{leaf, a.Certificate}
 }
 
 // forge makes a response with the library, for times and signers that OpenSSL refuses.
