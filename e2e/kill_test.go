@@ -26,7 +26,7 @@ const (
 	killTimes     = 8
 	killWorkers   = 8
 	// killTime bounds the whole of it.
-	killTime = 3 * time.Minute
+	killTime = 6 * time.Minute
 	// killEvents is how many events an envelope with one automatic signature has.
 	killEvents = 5
 )
@@ -223,7 +223,7 @@ func (k *killing) checkWebhooks(t *testing.T, events []event) {
 		return list
 	}
 	// Longer than the relay waits for an event that comes again.
-	const webhookTime = 90 * time.Second
+	const webhookTime = 4 * time.Minute
 	limit := time.Now().Add(webhookTime)
 	until(t, 2*webhookTime, "every webhook arrives", func() bool {
 		list := missing()

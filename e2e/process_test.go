@@ -18,8 +18,8 @@ import (
 
 const (
 	// startTime and stopTime bound the start and the orderly stop of a process.
-	startTime = time.Minute
-	stopTime  = 10 * time.Second
+	startTime = 2 * time.Minute
+	stopTime  = time.Minute
 	// pollEvery is how often a condition is looked at that cannot be waited for otherwise.
 	pollEvery = 20 * time.Millisecond
 )

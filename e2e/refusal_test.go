@@ -18,7 +18,7 @@ import (
 )
 
 // refusalTime bounds a refusal. It is no measurement: the machine may be busy.
-const refusalTime = 10 * time.Second
+const refusalTime = time.Minute
 
 // refusal is a request that the bus must refuse.
 type refusal struct {

@@ -85,7 +85,7 @@ type answer struct {
 	body   []byte
 }
 
-var httpClient = &http.Client{Timeout: time.Minute}
+var httpClient = &http.Client{Timeout: 2 * time.Minute}
 
 // call does one HTTP call. The payload is sent as it is when it is bytes, else as JSON;
 // headers come in pairs.
@@ -245,7 +245,7 @@ func (b *bus) publish(t testing.TB, subject string, payload any, headers ...stri
 	for i := 0; i < len(headers); i += 2 {
 		msg.Header.Set(headers[i], headers[i+1])
 	}
-	reply, err := b.conn.RequestMsg(msg, 10*time.Second)
+	reply, err := b.conn.RequestMsg(msg, waitTime)
 	require.NoError(t, err)
 	var ack struct {
 		Stream string          `json:"stream"`

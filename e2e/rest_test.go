@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -203,7 +202,7 @@ func testQueries(t *testing.T, b *bus) {
 	query := func(name string, question object, answer any) {
 		question["customerCode"] = customerCode
 		question["enveExtId"] = extID
-		reply, err := b.conn.Request("qry.demo.ERP."+name, encode(t, question), 10*time.Second)
+		reply, err := b.conn.Request("qry.demo.ERP."+name, encode(t, question), waitTime)
 		require.NoError(t, err)
 		require.NoErrorf(t, json.Unmarshal(reply.Data, answer), "%s", reply.Data)
 	}
@@ -222,7 +221,7 @@ func testQueries(t *testing.T, b *bus) {
 	query("url", object{"usrExtId": "anna"}, &url)
 	require.Equal(t, anna.url, url.URL)
 	var refused outcome
-	reply, err := b.conn.Request("qry.demo.ERP.status", encode(t, object{"customerCode": customerCode, "enveExtId": "none"}), 10*time.Second)
+	reply, err := b.conn.Request("qry.demo.ERP.status", encode(t, object{"customerCode": customerCode, "enveExtId": "none"}), waitTime)
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(reply.Data, &refused))
 	require.Equal(t, "ENVELOPE_NOT_FOUND", refused.Code)

@@ -17,7 +17,7 @@ import (
 )
 
 // waitTime bounds the wait for an event.
-const waitTime = 30 * time.Second
+const waitTime = 2 * time.Minute
 
 // event is a CloudEvent as it came over NATS.
 type event struct {

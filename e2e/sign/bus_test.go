@@ -44,7 +44,7 @@ func startBus(t *testing.T) (url, nats, root string) {
 		defer resp.Body.Close()
 		pem, err = io.ReadAll(resp.Body)
 		return err == nil && resp.StatusCode == http.StatusOK
-	}, time.Minute, 50*time.Millisecond)
+	}, 3*time.Minute, 50*time.Millisecond)
 	require.NoError(t, os.WriteFile(root, pem, 0o600))
 	return url, "nats://" + addresses[1], root
 }

@@ -66,6 +66,9 @@ type Stage struct {
 	// Batch bounds a batch; default 64. MaxAttempts bounds the tries after errors that are
 	// neither Retry nor Reject; default 8.
 	Batch, MaxAttempts int
+	// AckWait is how long JetStream waits for a sign of life before it delivers again;
+	// default 10 s.
+	AckWait time.Duration
 	// FromNow starts a new consumer at the end of the stream instead of its beginning.
 	FromNow bool
 	Metrics *Metrics
@@ -76,8 +79,7 @@ type Stage struct {
 const (
 	defaultBatch       = 64
 	defaultMaxAttempts = 8
-	// ackWait is how long JetStream waits for a sign of life before it delivers again.
-	ackWait = 10 * time.Second
+	defaultAckWait     = 10 * time.Second
 	// pullBytes bounds what one stage has on its way from the server; a single message
 	// may be as large as max_payload.
 	pullBytes = 32 << 20
@@ -91,6 +93,9 @@ func (s *Stage) setDefaults() {
 	}
 	if s.MaxAttempts == 0 {
 		s.MaxAttempts = defaultMaxAttempts
+	}
+	if s.AckWait == 0 {
+		s.AckWait = defaultAckWait
 	}
 	if s.Now == nil {
 		s.Now = time.Now
@@ -123,7 +128,7 @@ func (s *Stage) consume(ctx context.Context) error {
 	defer cancel()
 	consumer, err := s.JS.CreateOrUpdateConsumer(createCtx, s.Stream, jetstream.ConsumerConfig{
 		Durable: s.Name, FilterSubjects: s.Subjects, DeliverPolicy: policy,
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxDeliver: -1,
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: s.AckWait, MaxDeliver: -1,
 		MaxAckPending: 8 * s.Batch,
 	})
 	if err != nil {
@@ -135,7 +140,7 @@ func (s *Stage) consume(ctx context.Context) error {
 	}
 	msgs, held := make(chan jetstream.Msg, s.Batch), newHeld()
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { held.beat(groupCtx); return nil })
+	group.Go(func() error { held.beat(groupCtx, s.AckWait/3); return nil })
 	group.Go(func() error {
 		defer close(msgs)
 		defer giveBack(iter)
@@ -155,7 +160,7 @@ func (s *Stage) consume(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		for msg := range msgs {
-			if groupCtx.Err() != nil { // give it back at once instead of after ackWait
+			if groupCtx.Err() != nil { // give it back at once instead of after AckWait
 				_ = msg.NakWithDelay(time.Millisecond)
 				continue
 			}
@@ -169,11 +174,12 @@ func (s *Stage) consume(ctx context.Context) error {
 	return group.Wait()
 }
 
-// giveBackTime bounds the wait for what is on its way from the server at a stop.
-const giveBackTime = 100 * time.Millisecond
+// giveBackTime bounds the wait for what is on its way from the server at a stop. It ends
+// sooner when the server is there to say that no more comes.
+const giveBackTime = 2 * time.Second
 
 // giveBack ends the pulling and hands back at once what has arrived, so that whoever
-// consumes next gets it now and not after ackWait.
+// consumes next gets it now and not after AckWait.
 func giveBack(iter jetstream.MessagesContext) {
 	iter.Drain()
 	for {
@@ -313,8 +319,8 @@ func (h *held) remove(batch []jetstream.Msg) {
 	}
 }
 
-func (h *held) beat(ctx context.Context) {
-	ticker := time.NewTicker(ackWait / 3)
+func (h *held) beat(ctx context.Context, every time.Duration) {
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		select {

@@ -97,7 +97,7 @@ func TestTransportRefuses(t *testing.T) {
 	}{
 		"strict": {guard.New(), guard.ErrRefused}, "allowed": {guard.New(netip.MustParsePrefix("127.0.0.0/8")), nil},
 	} {
-		transport := c.guard.Transport(time.Second)
+		transport := c.guard.Transport(time.Minute)
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
 		require.NoError(t, err)
 		response, err := transport.RoundTrip(r)

@@ -23,8 +23,9 @@ type Limits struct {
 	Content int64
 	// Depth is the deepest nesting of values, pages and fields, 60 by default.
 	Depth int
-	// Time is the longest inspection, 5 s by default. The other limits end hostile
-	// files in milliseconds; this one is for what they overlook.
+	// Time is the longest inspection by the clock, 30 s by default. The other limits end
+	// hostile files in about a second of one processor; this one is for what they overlook,
+	// and long enough that a busy machine does not blame a good file.
 	Time time.Duration
 }
 
@@ -44,6 +45,6 @@ func (l Limits) withDefaults() Limits {
 		Decoded: orDefault(l.Decoded, 64<<20),
 		Content: orDefault(l.Content, 128<<20),
 		Depth:   orDefault(l.Depth, 60),
-		Time:    orDefault(l.Time, 5*time.Second),
+		Time:    orDefault(l.Time, 30*time.Second),
 	}
 }

@@ -80,7 +80,7 @@ func only[T any](t *testing.T, f *fixture, subject string) T {
 		Durable: "test-" + strings.ReplaceAll(subject, ".", "-"), FilterSubject: subject, AckPolicy: jetstream.AckExplicitPolicy,
 	})
 	require.NoError(t, err)
-	msg, err := consumer.Next(jetstream.FetchMaxWait(30 * time.Second))
+	msg, err := consumer.Next(jetstream.FetchMaxWait(bustest.Patience))
 	require.NoError(t, err, "no message on %s", subject)
 	require.NoError(t, msg.DoubleAck(t.Context()))
 	var value T

@@ -267,7 +267,7 @@ func TestSameIDForTwoOperationsAtOnce(t *testing.T) {
 			case a := <-two:
 				count(a)
 				ended++
-			case <-time.After(20 * time.Second):
+			case <-time.After(bustest.Patience):
 				require.Fail(t, "a call is not answered")
 			}
 		}

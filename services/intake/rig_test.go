@@ -178,7 +178,7 @@ func (r *rig) next(t *testing.T) handed {
 	select {
 	case h := <-r.handed:
 		return h
-	case <-time.After(20 * time.Second):
+	case <-time.After(bustest.Patience):
 		require.Fail(t, "nothing is handed over")
 		return handed{}
 	}
@@ -219,7 +219,7 @@ func (r *rig) done(t *testing.T, customer, id string) contract.OperationDone {
 	iter, err := consumer.Messages()
 	require.NoError(t, err)
 	defer iter.Stop()
-	timer := time.AfterFunc(20*time.Second, iter.Stop)
+	timer := time.AfterFunc(bustest.Patience, iter.Stop)
 	defer timer.Stop()
 	for {
 		msg, err := iter.Next()

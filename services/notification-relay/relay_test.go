@@ -436,7 +436,7 @@ func TestLongTryStaysWithItsProcess(t *testing.T) {
 	let := sync.OnceFunc(func() { close(release) })
 	t.Cleanup(let)
 	w.subscribe(handover.Subscription{ID: "s", URL: r.URL})
-	w.cfg.Lease = 150 * time.Millisecond
+	w.cfg.Lease = 2 * time.Second
 	w.start("one")
 	w.start("two")
 	w.emit(entry("slow", 1))

@@ -51,6 +51,10 @@ func StartIn(t testing.TB, dir string) *Bus {
 	return b
 }
 
+// Patience is how long a test waits for what has to come: longer than the busiest machine
+// takes, as only a test that fails waits so long.
+const Patience = 2 * time.Minute
+
 // Go runs a component until the test ends and requires that it ends without an error.
 // The returned function stops it earlier and waits for it.
 func Go(t testing.TB, run func(context.Context) error) (stop func()) {
@@ -70,8 +74,8 @@ func Go(t testing.TB, run func(context.Context) error) (stop func()) {
 			if err != nil && !errors.Is(err, context.Canceled) {
 				t.Errorf("component ended with: %v", err)
 			}
-		case <-time.After(20 * time.Second):
-			t.Error("component did not stop within 20 seconds")
+		case <-time.After(Patience):
+			t.Errorf("component did not stop within %s", Patience)
 		}
 	}
 	t.Cleanup(stop)
@@ -81,7 +85,7 @@ func Go(t testing.TB, run func(context.Context) error) (stop func()) {
 // Eventually waits until the condition holds.
 func Eventually(t testing.TB, condition func() bool, what string) {
 	t.Helper()
-	require.Eventually(t, condition, 30*time.Second, 5*time.Millisecond, what)
+	require.Eventually(t, condition, Patience, 5*time.Millisecond, what)
 }
 
 // Next returns the next messages of a stream from a subject, waiting for them.
@@ -92,7 +96,7 @@ func (b *Bus) Next(t testing.TB, stream, subject string, n int) []jetstream.Msg 
 	iter, err := consumer.Messages()
 	require.NoError(t, err)
 	defer iter.Stop()
-	timer := time.AfterFunc(30*time.Second, iter.Stop)
+	timer := time.AfterFunc(Patience, iter.Stop)
 	defer timer.Stop()
 	var msgs []jetstream.Msg
 	for len(msgs) < n {

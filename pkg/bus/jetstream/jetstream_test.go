@@ -41,7 +41,7 @@ func receive(t *testing.T, messages <-chan *message.Message) *message.Message {
 	case m, open := <-messages:
 		require.True(t, open, "the channel is closed")
 		return m
-	case <-time.After(20 * time.Second):
+	case <-time.After(bustest.Patience):
 		require.Fail(t, "no message came")
 		return nil
 	}
@@ -125,13 +125,13 @@ func TestSlowHandlerKeepsItsMessage(t *testing.T) {
 	t.Parallel()
 	b := bustest.Start(t)
 	publish(t, b, 0, 1)
-	s := jetstream.NewSubscriber(jetstream.Options{JS: b.JS, Log: b.Log, Group: "slow", AckWait: 300 * time.Millisecond})
+	s := jetstream.NewSubscriber(jetstream.Options{JS: b.JS, Log: b.Log, Group: "slow", AckWait: 2 * time.Second})
 	messages := subscribe(t, s, topic)
 	m := receive(t, messages)
 	select {
 	case <-messages:
 		require.Fail(t, "the message came again while its handler worked")
-	case <-time.After(1500 * time.Millisecond): // five times what JetStream waits
+	case <-time.After(5 * time.Second): // more than twice what JetStream waits
 	}
 	m.Ack()
 	settled(t, b, "slow-evt-demo-ERP-operation-done")
