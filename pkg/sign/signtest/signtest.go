@@ -207,6 +207,7 @@ func WriteKey(t testing.TB, key crypto.Signer) string {
 var packages = map[string]string{
 	"mutool": "mupdf-tools", "gs": "ghostscript", "pdftocairo": "poppler-utils", "pdftoppm": "poppler-utils",
 	"pdfsig": "poppler-utils", "pdftotext": "poppler-utils", "certutil": "libnss3-tools", "pk12util": "libnss3-tools",
+	"softhsm2-util": "softhsm2", "pkcs11-tool": "opensc",
 }
 
 // Try runs a tool and returns what it says and whether it was content.

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"signbus.dev/pkg/pdf/pdftest"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 const data = "<order><total>100</total></order>\r\n"
@@ -19,14 +20,14 @@ func (d *desk) requireOpenSSL(t *testing.T, name, content string) {
 	if content != "" {
 		args = append(args, "-content", d.path(content))
 	}
-	require.Regexp(t, "(?i)verification successful", judge(t, "openssl", args...))
+	require.Regexp(t, "(?i)verification successful", signtest.Run(t, "openssl", args...))
 	require.Equal(t, data, string(d.read(t, name+".content")))
 }
 
 func TestAttachedWithParallelSignature(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	d.key(t, "bruno", rsa2048(), time.Now().Add(-time.Hour), time.Now().AddDate(1, 0, 0))
+	d.key(t, "bruno", signtest.Key("RSA-2048"), time.Now().Add(-time.Hour), time.Now().AddDate(1, 0, 0))
 	d.write(t, "order.xml", []byte(data))
 	got := d.must(t, "sign", "@order.xml", "-o", "@order.xml.p7m", "--key", "@anna.pem")
 	require.Equal(t, signed{File: d.path("order.xml.p7m"), Level: "B-B", Signatures: 1, SHA256: got.SHA256}, got)

@@ -4,14 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/json"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -21,6 +16,7 @@ import (
 
 	"signbus.dev/pkg/pdf/pdftest"
 	"signbus.dev/pkg/sign/tsp"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 // circle is an authority with all that a long-term signature asks for over HTTP: a list of revoked
@@ -38,11 +34,9 @@ func newCircle(t *testing.T) *circle {
 	server := httptest.NewServer(http.HandlerFunc(c.serve))
 	t.Cleanup(server.Close)
 	c.url = server.URL
-	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
-	leaf := c.certify("Test TSA", key.Public(), true)
-	identity := func(context.Context) (crypto.Signer, []*x509.Certificate, error) {
-		return key, []*x509.Certificate{leaf, authority().root}, nil
-	}
+	key := signtest.Key("P-256")
+	chain := c.certify("Test TSA", key.Public(), signtest.ForTimestamps(true))
+	identity := func(context.Context) (crypto.Signer, []*x509.Certificate, error) { return key, chain, nil }
 	c.tsa = must(tsp.NewAuthority(tsp.AuthorityOptions{Identity: identity}))
 	c.late = must(tsp.NewAuthority(tsp.AuthorityOptions{Identity: identity, Now: func() time.Time { return time.Now().Add(time.Hour) }}))
 	return c
@@ -51,10 +45,7 @@ func newCircle(t *testing.T) *circle {
 func (c *circle) serve(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/crl":
-		list := &x509.RevocationList{
-			Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour), RevokedCertificateEntries: c.revoked,
-		}
-		_, _ = w.Write(must(x509.CreateRevocationList(rand.Reader, list, authority().root, authority().key)))
+		_, _ = w.Write(authority().CRL(time.Now().Add(-time.Minute), time.Now().Add(time.Hour), c.revoked...))
 	case "/tsa":
 		c.tsa.ServeHTTP(w, r)
 	case "/late":
@@ -70,28 +61,17 @@ func (c *circle) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (c *circle) certify(name string, public crypto.PublicKey, timestamps bool) *x509.Certificate {
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment, BasicConstraintsValid: true,
-		CRLDistributionPoints: []string{c.url + "/crl"},
-	}
-	if timestamps {
-		template.KeyUsage = x509.KeyUsageDigitalSignature
-		template.ExtraExtensions = []pkix.Extension{{
-			Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Critical: true, Value: must(asn1.Marshal([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 8}})),
-		}}
-	}
-	root := authority()
-	return must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, template, root.root, public, root.key))))
+// certify makes the chain of a key, whose certificate says where the list is.
+func (c *circle) certify(name string, public crypto.PublicKey, change ...func(*x509.Certificate)) []*x509.Certificate {
+	listed := func(certificate *x509.Certificate) { certificate.CRLDistributionPoints = []string{c.url + "/crl"} }
+	return certify(name, public, append(change, listed)...)
 }
 
-// newDeskIn is a desk whose key bruno.pem is of the circle.
+// newDesk is a desk whose key bruno.pem is of the circle.
 func (c *circle) newDesk(t *testing.T) *desk {
 	t.Helper()
 	d := newDesk(t)
-	d.write(t, "bruno.pem", append(keyPEM(rsa2048()), certificatePEM(c.certify("Bruno Example", rsa2048().Public(), false))...))
+	d.write(t, "bruno.pem", append(signtest.KeyPEM(signtest.Key("RSA-2048")), signtest.CertificatePEM(c.certify("Bruno Example", signtest.Key("RSA-2048").Public())[0])...))
 	d.write(t, "in.pdf", pdftest.Sample(1, "A contract"))
 	d.write(t, "order.xml", []byte(data))
 	return d
@@ -124,8 +104,8 @@ func TestEveryLevel(t *testing.T) {
 			got := d.must(t, append([]string{"sign", "@in.pdf", "-o", "@" + out}, args...)...)
 			require.Equal(t, level, got.Level)
 			require.Equal(t, level, d.levelOf(t, out))
-			require.Contains(t, judge(t, "pdfsig", d.path(out)), "Signature is Valid.")
-			judge(t, "qpdf", "--check", d.path(out))
+			require.Contains(t, signtest.Run(t, "pdfsig", d.path(out)), "Signature is Valid.")
+			signtest.Run(t, "qpdf", "--check", d.path(out))
 			if level == "B-LTA" {
 				return
 			}
@@ -153,7 +133,7 @@ func TestTimestampCommand(t *testing.T) {
 	d.must(t, append([]string{"timestamp", "@2.pdf", "-o", "@3.pdf"}, tsa...)...)
 	require.Equal(t, "B-LTA", d.levelOf(t, "3.pdf"))
 	require.True(t, bytes.HasPrefix(d.read(t, "3.pdf"), d.read(t, "2.pdf")))
-	judge(t, "qpdf", "--check", d.path("3.pdf"))
+	signtest.Run(t, "qpdf", "--check", d.path("3.pdf"))
 
 	before := d.left(t)
 	for _, r := range []struct {
@@ -195,10 +175,10 @@ func TestAuthoritiesThatFail(t *testing.T) {
 	t.Parallel()
 	c := newCircle(t)
 	d := c.newDesk(t)
-	unlisted := certificatePEM(authority().certify("Carla", p256().Public(), time.Now().Add(-time.Hour), time.Now().AddDate(1, 0, 0)))
-	d.write(t, "carla.pem", append(keyPEM(p256()), unlisted...))
-	gone := c.certify("Dora", p256().Public(), false)
-	d.write(t, "dora.pem", append(keyPEM(p256()), certificatePEM(gone)...))
+	unlisted := signtest.CertificatePEM(certify("Carla", p256().Public())[0])
+	d.write(t, "carla.pem", append(signtest.KeyPEM(p256()), unlisted...))
+	gone := c.certify("Dora", p256().Public())[0]
+	d.write(t, "dora.pem", append(signtest.KeyPEM(p256()), signtest.CertificatePEM(gone)...))
 	c.revoked = []x509.RevocationListEntry{{SerialNumber: gone.SerialNumber, RevocationTime: time.Now().Add(-time.Minute)}}
 	before := d.left(t)
 	for _, r := range []struct{ key, level, path, code, says string }{

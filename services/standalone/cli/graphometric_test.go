@@ -2,13 +2,10 @@ package cli_test
 
 import (
 	"bytes"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/json"
-	"math/big"
 	"os"
 	"testing"
 	"time"
@@ -20,6 +17,7 @@ import (
 	"signbus.dev/pkg/pdf/pdftest"
 	"signbus.dev/pkg/sign/graphometric"
 	"signbus.dev/pkg/sign/pades"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 // The escrow holder takes the recording out of a signed file, and OpenSSL opens it. A changed
@@ -27,14 +25,10 @@ import (
 func TestVerifyExtractsGraphometricRecordings(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	escrow := &x509.Certificate{
-		SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "Escrow"}, KeyUsage: x509.KeyUsageKeyEncipherment,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(10, 0, 0),
-	}
-	holder := rsa2048()
-	escrow = must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, escrow, escrow, holder.Public(), holder))))
-	d.write(t, "escrow.pem", certificatePEM(escrow))
-	d.write(t, "escrow.key", keyPEM(holder))
+	holder := signtest.Key("RSA-2048")
+	escrow := signtest.SelfSigned(holder, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment })
+	d.write(t, "escrow.pem", signtest.CertificatePEM(escrow))
+	d.write(t, "escrow.key", signtest.KeyPEM(holder))
 
 	original := pdftest.Sample(1, "A contract")
 	version := sha256.Sum256(original)
@@ -48,13 +42,13 @@ func TestVerifyExtractsGraphometricRecordings(t *testing.T) {
 	key := p256()
 	made, err := pades.Sign(t.Context(), digest.Source{ReaderAt: bytes.NewReader(original), Size: int64(len(original)), Digest: state}, pades.Params{
 		Extra: []pdf.Entry{{Key: graphometric.EntryKey, Value: sealed}}, Time: time.Now(), Signer: key,
-		Chain: []*x509.Certificate{authority().certify("anna", key.Public(), time.Now().Add(-time.Hour), time.Now().AddDate(1, 0, 0)), authority().root},
+		Chain: certify("anna", key.Public()),
 	})
 	require.NoError(t, err)
 	signed := append(bytes.Clone(original), made.Tail...)
 	d.write(t, "signed.pdf", signed)
-	judge(t, "qpdf", "--check", d.path("signed.pdf"))
-	require.Contains(t, judge(t, "pdfsig", d.path("signed.pdf")), "Signature is Valid.")
+	signtest.Run(t, "qpdf", "--check", d.path("signed.pdf"))
+	require.Contains(t, signtest.Run(t, "pdfsig", d.path("signed.pdf")), "Signature is Valid.")
 
 	require.NoError(t, os.Mkdir(d.path("expert"), 0o700))
 	got := d.run(t, "verify", "@signed.pdf", "--ca", "@ca.pem", "--extract-graphometric", "@expert", "--json")
@@ -65,7 +59,7 @@ func TestVerifyExtractsGraphometricRecordings(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(got.out), &report))
 	require.Equal(t, len(sealed), report.Signatures[0].GraphometricBytes)
 	require.NotContains(t, got.out, hex.EncodeToString(sealed[:16]))
-	judge(t, "openssl", "cms", "-decrypt", "-binary", "-inform", "DER", "-in", d.path("expert/signed.pdf.signature-1.p7m"),
+	signtest.Run(t, "openssl", "cms", "-decrypt", "-binary", "-inform", "DER", "-in", d.path("expert/signed.pdf.signature-1.p7m"),
 		"-recip", d.path("escrow.pem"), "-inkey", d.path("escrow.key"), "-out", d.path("recording.json"))
 	var recording struct {
 		DocumentSha256 string

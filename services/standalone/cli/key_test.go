@@ -4,11 +4,11 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"signbus.dev/pkg/pdf/pdftest"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 func TestKeyStore(t *testing.T) {
@@ -26,17 +26,16 @@ func TestKeyStore(t *testing.T) {
 	// A key that is made in the store, certified by an authority that is OpenSSL.
 	got = d.run(t, "key", "new", "--name", "company", "--subject", `CN=Example\, Ltd,O=Example Ltd,C=IT`, "--kind", "p384")
 	require.Zero(t, got.code, got.errs)
-	require.Contains(t, judge(t, "openssl", "req", "-in", d.write(t, "company.csr", []byte(got.out)), "-noout", "-verify", "-subject"), "C = IT, O = Example Ltd, CN = \"Example, Ltd\"")
+	require.Contains(t, signtest.Run(t, "openssl", "req", "-in", d.write(t, "company.csr", []byte(got.out)), "-noout", "-verify", "-subject"), "C = IT, O = Example Ltd, CN = \"Example, Ltd\"")
 	refused := d.run(t, "seal", "@in.pdf", "-o", "@company.pdf", "--key", "store:company")
 	require.Equal(t, 1, refused.code)
 	require.Contains(t, refused.errs, "KEY_CERTIFICATE")
 	request, _ := pem.Decode([]byte(got.out))
 	parsed := must(x509.ParseCertificateRequest(request.Bytes))
-	leaf := authority().certify("Example Ltd", parsed.PublicKey, time.Now().Add(-time.Hour), time.Now().AddDate(1, 0, 0))
-	d.write(t, "company.pem", certificatePEM(leaf, authority().root))
+	d.write(t, "company.pem", signtest.CertificatePEM(certify("Example Ltd", parsed.PublicKey)...))
 	require.Zero(t, d.run(t, "key", "certificate", "@company.pem", "--name", "company").code)
 	d.must(t, "seal", "@in.pdf", "-o", "@company.pdf", "--key", "store:company")
-	require.Contains(t, judge(t, "pdfsig", d.path("company.pdf")), "Signature is Valid.")
+	require.Contains(t, signtest.Run(t, "pdfsig", d.path("company.pdf")), "Signature is Valid.")
 
 	again := d.run(t, "key", "request", "--name", "company", "--subject", "Example Ltd")
 	require.Zero(t, again.code, again.errs)
@@ -74,7 +73,7 @@ func TestPassphrases(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	d.write(t, "in.pdf", pdftest.Sample(1, "A contract"))
-	judge(t, "openssl", "pkcs12", "-export", "-in", d.path("anna.pem"), "-passout", "pass:other", "-out", d.path("anna.p12"))
+	signtest.Run(t, "openssl", "pkcs12", "-export", "-in", d.path("anna.pem"), "-passout", "pass:other", "-out", d.path("anna.p12"))
 	wrong := d.run(t, "sign", "@in.pdf", "-o", "@out.pdf", "--key", "@anna.p12")
 	require.Equal(t, 1, wrong.code)
 	require.Contains(t, wrong.errs, "KEY_PASSPHRASE")

@@ -8,11 +8,11 @@ import (
 	"encoding/json"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"signbus.dev/pkg/pdf/pdftest"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 // away is a key that is elsewhere: the command gets its certificate, OpenSSL its private part.
@@ -24,9 +24,8 @@ type away struct {
 func newAway(t *testing.T, key crypto.Signer, scheme string) away {
 	t.Helper()
 	d := away{newDesk(t), scheme}
-	leaf := authority().certify("anna", key.Public(), time.Now().Add(-time.Hour), time.Now().AddDate(1, 0, 0))
-	d.write(t, "chain.pem", certificatePEM(leaf, authority().root))
-	d.write(t, "away.pem", keyPEM(key))
+	d.write(t, "chain.pem", signtest.CertificatePEM(certify("anna", key.Public())...))
+	d.write(t, "away.pem", signtest.KeyPEM(key))
 	return d
 }
 
@@ -48,7 +47,7 @@ func (d away) begin(t *testing.T, args ...string) {
 	default:
 		command = append(command, "-pkeyopt", "digest:sha256")
 	}
-	judge(t, "openssl", command...)
+	signtest.Run(t, "openssl", command...)
 }
 
 func TestTwoPhasesForFiles(t *testing.T) {
@@ -59,8 +58,8 @@ func TestTwoPhasesForFiles(t *testing.T) {
 		args   []string
 	}{
 		{p256(), "ECDSA", nil},
-		{rsa2048(), "RSASSA-PKCS1-v1_5", []string{"--detached"}},
-		{rsa2048(), "RSASSA-PSS", []string{"--pss"}},
+		{signtest.Key("RSA-2048"), "RSASSA-PKCS1-v1_5", []string{"--detached"}},
+		{signtest.Key("RSA-2048"), "RSASSA-PSS", []string{"--pss"}},
 		{ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), "Ed25519", nil},
 	} {
 		d := newAway(t, c.key, c.scheme)
@@ -117,11 +116,11 @@ func TestTwoPhasesForPDF(t *testing.T) {
 		args   []string
 	}{
 		{p256(), "ECDSA", "B-B", []string{"--rect", "1,60,60,260,120", "--reason", "Agreed"}},
-		{rsa2048(), "RSASSA-PSS", "B-LTA", []string{"--pss"}},
+		{signtest.Key("RSA-2048"), "RSASSA-PSS", "B-LTA", []string{"--pss"}},
 		{ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), "Ed25519", "B-T", nil},
 	} {
 		d := newAway(t, r.key, r.scheme)
-		d.write(t, "chain.pem", certificatePEM(c.certify("Anna Example", r.key.Public(), false), authority().root))
+		d.write(t, "chain.pem", signtest.CertificatePEM(c.certify("Anna Example", r.key.Public())...))
 		original := pdftest.Sample(1, "A contract")
 		d.write(t, "in.pdf", original)
 		d.begin(t, append([]string{"@in.pdf", "--level", r.level}, r.args...)...)
@@ -134,7 +133,7 @@ func TestTwoPhasesForPDF(t *testing.T) {
 		require.Equal(t, r.level, d.levelOf(t, "out.pdf"))
 		require.True(t, bytes.HasPrefix(d.read(t, "out.pdf"), original))
 		if r.scheme != "Ed25519" { // poppler does not know it
-			require.Contains(t, judge(t, "pdfsig", d.path("out.pdf")), "Signature is Valid.")
+			require.Contains(t, signtest.Run(t, "pdfsig", d.path("out.pdf")), "Signature is Valid.")
 		}
 
 		before := d.left(t)

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"signbus.dev/pkg/pdf/pdftest"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 func TestSignAndVerify(t *testing.T) {
@@ -26,13 +27,13 @@ func TestSignAndVerify(t *testing.T) {
 	require.True(t, bytes.HasPrefix(out, original))
 	require.Equal(t, original, d.read(t, "in.pdf"))
 	require.Zero(t, d.run(t, "verify", "@out.pdf", "--ca", "@ca.pem").code)
-	require.Contains(t, judge(t, "pdfsig", d.path("out.pdf")), "Signature is Valid.")
-	judge(t, "qpdf", "--check", d.path("out.pdf"))
+	require.Contains(t, signtest.Run(t, "pdfsig", d.path("out.pdf")), "Signature is Valid.")
+	signtest.Run(t, "qpdf", "--check", d.path("out.pdf"))
 
 	// The second signature is over the first.
 	second := d.must(t, "sign", "@out.pdf", "-o", "@both.pdf", "--key", "@anna.pem", "--rect", "2,300,60,520,120", "--text", "Anna", "--autograph", "Anna")
 	require.Equal(t, 2, second.Signatures)
-	require.Equal(t, 2, strings.Count(judge(t, "pdfsig", d.path("both.pdf")), "Signature is Valid."))
+	require.Equal(t, 2, strings.Count(signtest.Run(t, "pdfsig", d.path("both.pdf")), "Signature is Valid."))
 	require.ElementsMatch(t, []string{"anna.pem", "both.pdf", "ca.pem", "in.pdf", "out.pdf"}, d.left(t), "nothing is left behind")
 }
 
@@ -56,7 +57,7 @@ func TestCertifyAndLock(t *testing.T) {
 	d.must(t, "sign", "@in.pdf", "-o", "@1.pdf", "--key", "@anna.pem", "--certify", "forms", "--field", "Buyer",
 		"--add-field", "Buyer=1,50,60,200,110", "--add-field", "Seller=1,220,60,370,110", "--add-field", "Witness=1,390,60,540,110")
 	d.must(t, "sign", "@1.pdf", "-o", "@2.pdf", "--key", "@anna.pem", "--field", "Seller", "--lock", "include=Witness")
-	require.Equal(t, 2, strings.Count(judge(t, "pdfsig", d.path("2.pdf")), "Signature is Valid."))
+	require.Equal(t, 2, strings.Count(signtest.Run(t, "pdfsig", d.path("2.pdf")), "Signature is Valid."))
 	checked := d.run(t, "verify", "@2.pdf", "--ca", "@ca.pem")
 	require.Zero(t, checked.code, checked.out)
 	for _, c := range []struct {
@@ -110,8 +111,8 @@ func TestAppearanceAndPreview(t *testing.T) {
 
 	d.must(t, append([]string{"sign", "@in.pdf", "-o", "@out.pdf", "--key", "@anna.pem", "--preview", "@with.png"}, look...)...)
 	require.FileExists(t, d.path("with.png"))
-	require.Contains(t, judge(t, "pdftotext", d.path("out.pdf"), "-"), "Anna Example")
-	require.Contains(t, judge(t, "pdfsig", d.path("out.pdf")), "Signature is Valid.")
+	require.Contains(t, signtest.Run(t, "pdftotext", d.path("out.pdf"), "-"), "Anna Example")
+	require.Contains(t, signtest.Run(t, "pdfsig", d.path("out.pdf")), "Signature is Valid.")
 
 	d.write(t, "field.pdf", pdftest.WithBlankField("Buyer"))
 	before := d.left(t)
@@ -138,11 +139,11 @@ func TestEncryptedForItsOwner(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	d.write(t, "in.pdf", pdftest.Sample(1, "A contract"))
-	judge(t, "qpdf", "--encrypt", "", "owner", "256", "--", d.path("in.pdf"), d.path("owner.pdf"))
-	judge(t, "qpdf", "--encrypt", "", "owner", "256", "--modify=none", "--", d.path("in.pdf"), d.path("closed.pdf"))
-	judge(t, "qpdf", "--encrypt", "user", "owner", "256", "--", d.path("in.pdf"), d.path("user.pdf"))
+	signtest.Run(t, "qpdf", "--encrypt", "", "owner", "256", "--", d.path("in.pdf"), d.path("owner.pdf"))
+	signtest.Run(t, "qpdf", "--encrypt", "", "owner", "256", "--modify=none", "--", d.path("in.pdf"), d.path("closed.pdf"))
+	signtest.Run(t, "qpdf", "--encrypt", "user", "owner", "256", "--", d.path("in.pdf"), d.path("user.pdf"))
 	d.must(t, "sign", "@owner.pdf", "-o", "@out.pdf", "--key", "@anna.pem", "--rect", "1,60,60,260,120")
-	require.Contains(t, judge(t, "pdfsig", d.path("out.pdf")), "Signature is Valid.")
+	require.Contains(t, signtest.Run(t, "pdfsig", d.path("out.pdf")), "Signature is Valid.")
 	before := d.left(t)
 	for name, code := range map[string]string{"closed.pdf": "NOT_PERMITTED", "user.pdf": "PDF_ENCRYPTED"} {
 		got := d.run(t, "sign", "@"+name, "-o", "@none.pdf", "--key", "@anna.pem")
@@ -210,8 +211,8 @@ func TestRefusals(t *testing.T) {
 			d := newDesk(t)
 			d.key(t, "old", p256(), now.AddDate(-2, 0, 0), now.AddDate(-1, 0, 0))
 			d.key(t, "early", p256(), now.AddDate(1, 0, 0), now.AddDate(2, 0, 0))
-			d.key(t, "other", rsa2048(), now.Add(-time.Hour), now.AddDate(1, 0, 0))
-			d.write(t, "bare.pem", keyPEM(p256()))
+			d.key(t, "other", signtest.Key("RSA-2048"), now.Add(-time.Hour), now.AddDate(1, 0, 0))
+			d.write(t, "bare.pem", signtest.KeyPEM(p256()))
 			if c.input == nil {
 				c.input = pdftest.Sample(1, "A contract")
 			}

@@ -3,19 +3,11 @@ package cli_test
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
-	"math/big"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -25,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"signbus.dev/services/standalone/cli"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 // passphrase is that of every key of the tests.
@@ -37,52 +30,18 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// issuer certifies the keys of the tests.
-type issuer struct {
-	key  *ecdsa.PrivateKey
-	root *x509.Certificate
+// authority certifies the keys of the tests.
+var authority = sync.OnceValue(func() *signtest.Authority { return signtest.NewAuthority() })
+
+// certify makes the chain of a key of a company's, for a year.
+func certify(name string, public crypto.PublicKey, change ...func(*x509.Certificate)) []*x509.Certificate {
+	year := signtest.Valid(time.Now().Add(-time.Hour), time.Now().AddDate(1, 0, 0))
+	company := func(c *x509.Certificate) { c.Subject.Organization = []string{"Example Ltd"} }
+	return authority().Issue(public, append([]func(*x509.Certificate){signtest.Named(name), year, company}, change...)...)
 }
 
-var authority = sync.OnceValue(func() issuer {
-	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Signbus Test Root"},
-		NotBefore: time.Now().AddDate(-5, 0, 0), NotAfter: time.Now().AddDate(10, 0, 0),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-	}
-	return issuer{key, must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))))}
-})
-
-func (i issuer) certify(name string, public crypto.PublicKey, from, until time.Time) *x509.Certificate {
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name, Organization: []string{"Example Ltd"}},
-		NotBefore: from, NotAfter: until,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment, BasicConstraintsValid: true,
-	}
-	return must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, template, i.root, public, i.key))))
-}
-
-// p256 and rsa2048 are made once.
-var (
-	p256    = sync.OnceValue(func() crypto.Signer { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) })
-	rsa2048 = sync.OnceValue(func() crypto.Signer { return must(rsa.GenerateKey(rand.Reader, 2048)) })
-)
-
-func pemOf(kind string, der []byte) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
-}
-
-func certificatePEM(certificates ...*x509.Certificate) []byte {
-	var out []byte
-	for _, c := range certificates {
-		out = append(out, pemOf("CERTIFICATE", c.Raw)...)
-	}
-	return out
-}
-
-func keyPEM(key crypto.Signer) []byte {
-	return pemOf("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(key)))
-}
+// p256 is made once.
+var p256 = sync.OnceValue(func() crypto.Signer { return signtest.Key("P-256") })
 
 // desk is a folder with what a user has: a key with its certificate, the trusted root.
 type desk struct {
@@ -94,7 +53,7 @@ func newDesk(t *testing.T) *desk {
 	t.Helper()
 	d := &desk{dir: t.TempDir(), environ: []string{"SIGNBUS_KEY_PASSPHRASE=" + passphrase}}
 	d.environ = append(d.environ, "HOME="+d.dir)
-	d.write(t, "ca.pem", certificatePEM(authority().root))
+	d.write(t, "ca.pem", signtest.CertificatePEM(authority().Certificate))
 	d.key(t, "anna", p256(), time.Now().Add(-time.Hour), time.Now().AddDate(1, 0, 0))
 	return d
 }
@@ -102,8 +61,7 @@ func newDesk(t *testing.T) *desk {
 // key writes NAME.pem, plain, with the certificate and the root.
 func (d *desk) key(t *testing.T, name string, key crypto.Signer, from, until time.Time) {
 	t.Helper()
-	leaf := authority().certify(name, key.Public(), from, until)
-	d.write(t, name+".pem", append(keyPEM(key), certificatePEM(leaf, authority().root)...))
+	d.write(t, name+".pem", append(signtest.KeyPEM(key), signtest.CertificatePEM(certify(name, key.Public(), signtest.Valid(from, until))...)...))
 }
 
 func (d *desk) path(name string) string { return filepath.Join(d.dir, name) }
@@ -173,19 +131,4 @@ func (d *desk) left(t *testing.T) []string {
 		names = append(names, e.Name())
 	}
 	return names
-}
-
-// The Debian packages of the judges.
-var packages = map[string]string{
-	"openssl": "openssl", "pdfsig": "poppler-utils", "pdftotext": "poppler-utils", "qpdf": "qpdf", "mutool": "mupdf-tools",
-	"softhsm2-util": "softhsm2", "pkcs11-tool": "opensc",
-}
-
-func judge(t *testing.T, tool string, args ...string) string {
-	t.Helper()
-	path, err := exec.LookPath(tool)
-	require.NoError(t, err, "%s is missing: install the Debian package %s", tool, packages[tool])
-	out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput()
-	require.NoError(t, err, "%s %v: %s", tool, args, out)
-	return string(out)
 }

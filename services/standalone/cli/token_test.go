@@ -10,11 +10,11 @@ import (
 	"os"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"signbus.dev/pkg/pdf/pdftest"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 const (
@@ -29,12 +29,12 @@ func plug(t *testing.T) (d *desk, folder string) {
 	d, folder = newDesk(t), t.TempDir()
 	d.environ = []string{"SIGNBUS_KEY_PASSPHRASE=" + pin}
 	t.Setenv("SOFTHSM2_CONF", d.write(t, "softhsm2.conf", []byte("directories.tokendir = "+folder+"\nobjectstore.backend = file\nlog.level = ERROR\n")))
-	judge(t, "softhsm2-util", "--init-token", "--free", "--label", "Test card", "--so-pin", "314159", "--pin", pin)
+	signtest.Run(t, "softhsm2-util", "--init-token", "--free", "--label", "Test card", "--so-pin", "314159", "--pin", pin)
 	tool := []string{"--module", module, "--token-label", "Test card", "--login", "--pin", pin, "--id", "01"}
-	judge(t, "pkcs11-tool", append(tool, "--keypairgen", "--key-type", "rsa:2048", "--label", "anna")...)
-	judge(t, "pkcs11-tool", append(tool, "--read-object", "--type", "pubkey", "--output-file", d.path("public.der"))...)
-	leaf := authority().certify("anna", must(x509.ParsePKIXPublicKey(d.read(t, "public.der"))), time.Now().Add(-time.Hour), time.Now().AddDate(1, 0, 0))
-	judge(t, "pkcs11-tool", append(tool, "--write-object", d.write(t, "leaf.der", leaf.Raw), "--type", "cert", "--label", "anna")...)
+	signtest.Run(t, "pkcs11-tool", append(tool, "--keypairgen", "--key-type", "rsa:2048", "--label", "anna")...)
+	signtest.Run(t, "pkcs11-tool", append(tool, "--read-object", "--type", "pubkey", "--output-file", d.path("public.der"))...)
+	leaf := certify("anna", must(x509.ParsePKIXPublicKey(d.read(t, "public.der"))))[0]
+	signtest.Run(t, "pkcs11-tool", append(tool, "--write-object", d.write(t, "leaf.der", leaf.Raw), "--type", "cert", "--label", "anna")...)
 	d.write(t, "in.pdf", pdftest.Sample(1, "A contract"))
 	return d, folder
 }
@@ -42,7 +42,7 @@ func plug(t *testing.T) (d *desk, folder string) {
 func TestTokenSigns(t *testing.T) {
 	d, _ := plug(t)
 	d.must(t, "sign", "@in.pdf", "-o", "@out.pdf", "--key", card, "--cert", "@ca.pem")
-	require.Contains(t, judge(t, "pdfsig", d.path("out.pdf")), "Signature is Valid.")
+	require.Contains(t, signtest.Run(t, "pdfsig", d.path("out.pdf")), "Signature is Valid.")
 	require.Zero(t, d.run(t, "verify", "@out.pdf", "--ca", "@ca.pem").code)
 	d.environ = []string{"SIGNBUS_KEY_PASSPHRASE=123456"}
 	wrong := d.run(t, "sign", "@in.pdf", "-o", "@none.pdf", "--key", card)
