@@ -2,21 +2,14 @@ package signaturebook
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -24,6 +17,7 @@ import (
 	"signbus.dev/pkg/contract/handover"
 	"signbus.dev/pkg/sign/graphometric"
 	"signbus.dev/pkg/sign/pades"
+	"signbus.dev/pkg/sign/signtest"
 	"signbus.dev/pkg/store"
 	"signbus.dev/pkg/store/storetest"
 )
@@ -31,23 +25,9 @@ import (
 // escrow makes a key pair and its certificate, as files.
 func escrow(t *testing.T, usage x509.KeyUsage) (cert *x509.Certificate, certFile, keyFile string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(9), Subject: pkix.Name{CommonName: "Escrow"}, KeyUsage: usage,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	cert, err = x509.ParseCertificate(der)
-	require.NoError(t, err)
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "escrow.pem"), filepath.Join(dir, "escrow.key")
-	require.NoError(t, os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
-	require.NoError(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600))
-	return cert, certFile, keyFile
+	key := signtest.Key("P-256")
+	cert = signtest.SelfSigned(key, func(c *x509.Certificate) { c.KeyUsage = usage })
+	return cert, signtest.WriteCertificates(t, cert), signtest.WriteKey(t, key)
 }
 
 func (b *book) recordings() (kept [][]byte) {

@@ -2,20 +2,12 @@ package graphometric_test
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"math"
-	"math/big"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,9 +17,10 @@ import (
 
 	"signbus.dev/pkg/sign/cms"
 	"signbus.dev/pkg/sign/graphometric"
+	"signbus.dev/pkg/sign/signtest"
 )
 
-var now = time.Now().UTC().Truncate(time.Second)
+var now = signtest.Now
 
 func recording() graphometric.Recording {
 	return graphometric.Recording{
@@ -39,49 +32,20 @@ func recording() graphometric.Recording {
 	}
 }
 
-// certificate issues one to itself.
-func certificate(t *testing.T, key crypto.Signer, usage x509.KeyUsage) *x509.Certificate {
-	t.Helper()
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: "Escrow"}, KeyUsage: usage,
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
-	}, &x509.Certificate{Subject: pkix.Name{CommonName: "Escrow"}}, key.Public(), key)
-	require.NoError(t, err)
-	cert, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	return cert
+// certificate is one of the holder of an escrow key.
+func certificate(key crypto.Signer, usage x509.KeyUsage) *x509.Certificate {
+	return signtest.SelfSigned(key, signtest.Named("Escrow"), func(c *x509.Certificate) { c.KeyUsage = usage })
 }
 
 const forEncryption = x509.KeyUsageKeyEncipherment | x509.KeyUsageKeyAgreement
 
-func keys(t *testing.T) map[string]crypto.Signer {
-	t.Helper()
-	r, err := rsa.GenerateKey(rand.Reader, 2048)
-	require.NoError(t, err)
-	e, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	require.NoError(t, err)
-	return map[string]crypto.Signer{"RSA": r, "EC": e}
-}
-
 // open decrypts as docs/operations.md tells the holder of the escrow key to.
 func open(t *testing.T, sealed []byte, cert *x509.Certificate, key crypto.Signer) []byte {
 	t.Helper()
-	dir := t.TempDir()
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	for name, data := range map[string][]byte{
-		"sealed.p7m": sealed,
-		"escrow.pem": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}),
-		"escrow.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}),
-	} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
-	}
-	cmd := exec.CommandContext(t.Context(), "openssl", "cms", "-decrypt", "-binary", "-inform", "DER", "-in", "sealed.p7m",
-		"-recip", "escrow.pem", "-inkey", "escrow.key", "-out", "recording.json")
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, string(out))
-	plain, err := os.ReadFile(filepath.Join(dir, "recording.json"))
+	out := filepath.Join(t.TempDir(), "recording.json")
+	signtest.OpenSSL(t, "cms", "-decrypt", "-binary", "-inform", "DER", "-in", signtest.Write(t, "sealed.p7m", sealed),
+		"-recip", signtest.WriteCertificates(t, cert), "-inkey", signtest.WriteKey(t, key), "-out", out)
+	plain, err := os.ReadFile(out)
 	require.NoError(t, err)
 	return plain
 }
@@ -89,11 +53,11 @@ func open(t *testing.T, sealed []byte, cert *x509.Certificate, key crypto.Signer
 // Each holder of an escrow key reads with OpenSSL what the hand did and on which document.
 func TestOpenSSLOpensWhatIsSealed(t *testing.T) {
 	t.Parallel()
-	holders := keys(t)
+	holders := map[string]crypto.Signer{"RSA": signtest.Key("RSA-2048"), "EC": signtest.Key("P-384")}
 	certs := map[string]*x509.Certificate{}
 	var recipients []*x509.Certificate
 	for name, key := range holders {
-		certs[name] = certificate(t, key, forEncryption)
+		certs[name] = certificate(key, forEncryption)
 		recipients = append(recipients, certs[name])
 	}
 	document := sha256.Sum256([]byte("the document"))
@@ -122,7 +86,7 @@ func TestWhatIsNoSignatureIsRefused(t *testing.T) {
 			}
 		}
 	}
-	escrow := []*x509.Certificate{certificate(t, keys(t)["EC"], forEncryption)}
+	escrow := []*x509.Certificate{certificate(signtest.Key("P-384"), forEncryption)}
 	for name, f := range map[string]change{
 		"nothing drawn":      many(0, 0),
 		"one point":          many(1, 1),
@@ -158,11 +122,11 @@ func TestWhatIsNoSignatureIsRefused(t *testing.T) {
 
 func TestRecipients(t *testing.T) {
 	t.Parallel()
-	key := keys(t)["EC"]
-	good := certificate(t, key, forEncryption)
+	key := signtest.Key("P-384")
+	good := certificate(key, forEncryption)
 	require.NoError(t, graphometric.CheckRecipients([]*x509.Certificate{good}))
 	require.ErrorContains(t, graphometric.CheckRecipients(nil), "no recipient")
-	require.ErrorIs(t, graphometric.CheckRecipients([]*x509.Certificate{certificate(t, key, x509.KeyUsageDigitalSignature)}), cms.ErrUnsupported)
+	require.ErrorIs(t, graphometric.CheckRecipients([]*x509.Certificate{certificate(key, x509.KeyUsageDigitalSignature)}), cms.ErrUnsupported)
 	many := make([]*x509.Certificate, graphometric.MaxRecipients+1)
 	for i := range many {
 		many[i] = good

@@ -4,20 +4,15 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"io/fs"
-	"math/big"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"signbus.dev/pkg/sign/keys"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 const passphrase = "correct horse"
@@ -36,49 +32,20 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-var (
-	p256    = sync.OnceValue(func() crypto.Signer { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) })
-	rsa2048 = sync.OnceValue(func() crypto.Signer { return must(rsa.GenerateKey(rand.Reader, 2048)) })
-)
+// p256 is made once.
+var p256 = sync.OnceValue(func() crypto.Signer { return signtest.Key("P-256") })
 
 // chain is root, intermediate and leaf.
 type chain struct{ root, intermediate, leaf *x509.Certificate }
 
-func certificate(name string, public crypto.PublicKey, parent *x509.Certificate, key crypto.Signer) *x509.Certificate {
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
-		KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true,
-	}
-	if strings.Contains(name, "CA") {
-		template.IsCA, template.KeyUsage = true, x509.KeyUsageCertSign
-	}
-	if parent == nil {
-		parent = template
-	}
-	return must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, template, parent, public, key))))
-}
-
 // issue makes a chain for a key.
 func issue(public crypto.PublicKey) chain {
-	rootKey, middleKey := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)), must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
-	var c chain
-	c.root = certificate("Root CA", rootKey.Public(), nil, rootKey)
-	c.intermediate = certificate("Middle CA", middleKey.Public(), c.root, rootKey)
-	c.leaf = certificate("Anna Example", public, c.intermediate, middleKey)
-	return c
+	made := signtest.NewAuthority().Below().Issue(public, signtest.Named("Anna Example"))
+	return chain{made[2], made[1], made[0]}
 }
 
 func block(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
-}
-
-func blocks(certificates ...*x509.Certificate) []byte {
-	var out []byte
-	for _, c := range certificates {
-		out = append(out, block("CERTIFICATE", c.Raw)...)
-	}
-	return out
 }
 
 func write(t *testing.T, name string, parts ...[]byte) string {
@@ -86,21 +53,6 @@ func write(t *testing.T, name string, parts ...[]byte) string {
 	path := filepath.Join(t.TempDir(), name)
 	require.NoError(t, os.WriteFile(path, slices.Concat(parts...), 0o600))
 	return path
-}
-
-// run runs a tool of a Debian package.
-func run(t *testing.T, debian, tool string, args ...string) string {
-	t.Helper()
-	path, err := exec.LookPath(tool)
-	require.NoError(t, err, "%s is missing: install the Debian package %s", tool, debian)
-	out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput()
-	require.NoError(t, err, "%s %v: %s", tool, args, out)
-	return string(out)
-}
-
-func openssl(t *testing.T, args ...string) string {
-	t.Helper()
-	return run(t, "openssl", "openssl", args...)
 }
 
 // with gives the passphrase.
@@ -139,7 +91,7 @@ func requireRefused(t *testing.T, reason error, name string, options keys.Option
 func TestPEM(t *testing.T) {
 	t.Parallel()
 	plain := must(x509.MarshalPKCS8PrivateKey(p256()))
-	ec, rsaKey := p256().(*ecdsa.PrivateKey), rsa2048().(*rsa.PrivateKey)
+	ec, rsaKey := p256().(*ecdsa.PrivateKey), signtest.Key("RSA-2048").(*rsa.PrivateKey)
 	for _, c := range []struct {
 		name string
 		key  crypto.Signer
@@ -147,14 +99,14 @@ func TestPEM(t *testing.T) {
 	}{
 		{"PKCS #8", p256(), block("PRIVATE KEY", plain)},
 		{"SEC 1", p256(), block("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(ec)))},
-		{"PKCS #1", rsa2048(), block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey))},
+		{"PKCS #1", signtest.Key("RSA-2048"), block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			made := issue(c.key.Public())
 			// The order of the file does not count, and what is of no chain is left out.
 			stranger := issue(c.key.Public()).root
-			key, err := keys.Open(t.Context(), write(t, "key.pem", blocks(made.root, stranger, made.leaf), c.pem, blocks(made.intermediate)), keys.Options{})
+			key, err := keys.Open(t.Context(), write(t, "key.pem", signtest.CertificatePEM(made.root, stranger, made.leaf), c.pem, signtest.CertificatePEM(made.intermediate)), keys.Options{})
 			require.NoError(t, err)
 			requireWorks(t, key, 3)
 			key, err = keys.Open(t.Context(), write(t, "key.pem", c.pem), keys.Options{Certificates: []*x509.Certificate{made.intermediate, made.leaf}})
@@ -167,7 +119,7 @@ func TestPEM(t *testing.T) {
 func TestEncryptedPEM(t *testing.T) {
 	t.Parallel()
 	made := issue(p256().Public())
-	plain := write(t, "plain.pem", block("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(p256()))))
+	plain := write(t, "plain.pem", signtest.KeyPEM(p256()))
 	for _, args := range [][]string{
 		{"-v2", "aes-256-cbc"},
 		{"-v2", "aes-128-cbc", "-v2prf", "hmacWithSHA512"},
@@ -175,7 +127,7 @@ func TestEncryptedPEM(t *testing.T) {
 		{"-v2", "des3", "-v2prf", "hmacWithSHA1", "-iter", "1000"},
 	} {
 		path := filepath.Join(t.TempDir(), "key.pem")
-		openssl(t, append([]string{"pkcs8", "-topk8", "-in", plain, "-passout", "pass:" + passphrase, "-out", path}, args...)...)
+		signtest.OpenSSL(t, append([]string{"pkcs8", "-topk8", "-in", plain, "-passout", "pass:" + passphrase, "-out", path}, args...)...)
 		options := with(passphrase)
 		options.Certificates = []*x509.Certificate{made.leaf}
 		key, err := keys.Open(t.Context(), path, options)
@@ -186,21 +138,21 @@ func TestEncryptedPEM(t *testing.T) {
 	}
 	for _, args := range [][]string{{"-scrypt"}, {"-v1", "PBE-SHA1-3DES"}} {
 		path := filepath.Join(t.TempDir(), "key.pem")
-		openssl(t, append([]string{"pkcs8", "-topk8", "-in", plain, "-passout", "pass:" + passphrase, "-out", path}, args...)...)
+		signtest.OpenSSL(t, append([]string{"pkcs8", "-topk8", "-in", plain, "-passout", "pass:" + passphrase, "-out", path}, args...)...)
 		requireRefused(t, keys.ErrUnsupported, path, with(passphrase))
 	}
 	old := filepath.Join(t.TempDir(), "old.pem")
-	openssl(t, "ec", "-in", plain, "-aes256", "-passout", "pass:"+passphrase, "-out", old)
+	signtest.OpenSSL(t, "ec", "-in", plain, "-aes256", "-passout", "pass:"+passphrase, "-out", old)
 	requireRefused(t, keys.ErrUnsupported, old, with(passphrase))
 }
 
 func TestPKCS12(t *testing.T) {
 	t.Parallel()
-	for _, key := range []crypto.Signer{p256(), rsa2048()} {
+	for _, key := range []crypto.Signer{p256(), signtest.Key("RSA-2048")} {
 		made := issue(key.Public())
-		plain := write(t, "key.pem", block("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(key))))
+		plain := write(t, "key.pem", signtest.KeyPEM(key))
 		// The root comes first: the order of the file does not count.
-		certificates := write(t, "chain.pem", blocks(made.root, made.leaf, made.intermediate))
+		certificates := write(t, "chain.pem", signtest.CertificatePEM(made.root, made.leaf, made.intermediate))
 		for _, args := range [][]string{
 			nil, // PBES2 with AES-256
 			{"-legacy"},
@@ -209,19 +161,19 @@ func TestPKCS12(t *testing.T) {
 			{"-keypbe", "AES-128-CBC", "-certpbe", "AES-128-CBC", "-macalg", "sha512"},
 		} {
 			path := filepath.Join(t.TempDir(), "key.p12")
-			openssl(t, append([]string{"pkcs12", "-export", "-inkey", plain, "-in", certificates, "-passout", "pass:" + passphrase, "-out", path}, args...)...)
+			signtest.OpenSSL(t, append([]string{"pkcs12", "-export", "-inkey", plain, "-in", certificates, "-passout", "pass:" + passphrase, "-out", path}, args...)...)
 			opened, err := keys.Open(t.Context(), path, with(passphrase))
 			require.NoError(t, err, args)
 			requireWorks(t, opened, 3)
 			requireRefused(t, keys.ErrPassphrase, path, with("wrong"))
 		}
 		empty := filepath.Join(t.TempDir(), "empty.p12")
-		openssl(t, "pkcs12", "-export", "-inkey", plain, "-in", certificates, "-passout", "pass:", "-out", empty)
+		signtest.OpenSSL(t, "pkcs12", "-export", "-inkey", plain, "-in", certificates, "-passout", "pass:", "-out", empty)
 		opened, err := keys.Open(t.Context(), empty, with(""))
 		require.NoError(t, err)
 		requireWorks(t, opened, 3)
 		keyless := filepath.Join(t.TempDir(), "keyless.p12")
-		openssl(t, "pkcs12", "-export", "-nokeys", "-in", certificates, "-passout", "pass:"+passphrase, "-out", keyless)
+		signtest.OpenSSL(t, "pkcs12", "-export", "-nokeys", "-in", certificates, "-passout", "pass:"+passphrase, "-out", keyless)
 		requireRefused(t, keys.ErrNoKey, keyless, with(passphrase))
 	}
 }
@@ -229,7 +181,7 @@ func TestPKCS12(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	made := issue(p256().Public())
-	plain := block("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(p256())))
+	plain := signtest.KeyPEM(p256())
 	for _, c := range []struct {
 		name   string
 		file   []byte
@@ -237,11 +189,11 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"empty", nil, keys.ErrUnsupported},
 		{"text", []byte("my key is under the mat"), keys.ErrUnsupported},
-		{"no key", blocks(made.leaf), keys.ErrNoKey},
+		{"no key", signtest.CertificatePEM(made.leaf), keys.ErrNoKey},
 		{"no certificate", plain, keys.ErrNoCertificate},
-		{"others' certificates", slices.Concat(plain, blocks(made.root, made.intermediate)), keys.ErrMismatch},
-		{"two keys", slices.Concat(plain, plain, blocks(made.leaf)), keys.ErrUnsupported},
-		{"damaged key", slices.Concat(block("PRIVATE KEY", []byte("no DER")), blocks(made.leaf)), keys.ErrUnsupported},
+		{"others' certificates", slices.Concat(plain, signtest.CertificatePEM(made.root, made.intermediate)), keys.ErrMismatch},
+		{"two keys", slices.Concat(plain, plain, signtest.CertificatePEM(made.leaf)), keys.ErrUnsupported},
+		{"damaged key", slices.Concat(block("PRIVATE KEY", []byte("no DER")), signtest.CertificatePEM(made.leaf)), keys.ErrUnsupported},
 		{"damaged certificate", slices.Concat(plain, block("CERTIFICATE", []byte("no DER"))), keys.ErrUnsupported},
 		{"too large", make([]byte, 1<<20+1), keys.ErrUnsupported},
 	} {
@@ -250,7 +202,7 @@ func TestRefusals(t *testing.T) {
 	requireRefused(t, fs.ErrNotExist, filepath.Join(t.TempDir(), "nothing.pem"), with(passphrase))
 	unheard := errors.New("nobody at the keyboard")
 	path := filepath.Join(t.TempDir(), "key.p12")
-	openssl(t, "pkcs12", "-export", "-inkey", write(t, "key.pem", plain), "-in", write(t, "leaf.pem", blocks(made.leaf)), "-passout", "pass:x", "-out", path)
+	signtest.OpenSSL(t, "pkcs12", "-export", "-inkey", write(t, "key.pem", plain), "-in", write(t, "leaf.pem", signtest.CertificatePEM(made.leaf)), "-passout", "pass:x", "-out", path)
 	requireRefused(t, unheard, path, keys.Options{Passphrase: func(context.Context) ([]byte, error) { return nil, unheard }})
 }
 
@@ -258,12 +210,8 @@ func TestRefusals(t *testing.T) {
 func TestRenewedCertificate(t *testing.T) {
 	t.Parallel()
 	old := issue(p256().Public())
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "Anna, renewed"},
-		NotBefore: time.Now(), NotAfter: time.Now().AddDate(1, 0, 0),
-	}
-	renewed := must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, template, template, p256().Public(), p256()))))
-	key, err := keys.Open(t.Context(), write(t, "key.pem", block("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(p256()))), blocks(old.leaf, renewed, old.intermediate)), keys.Options{})
+	renewed := signtest.SelfSigned(p256(), signtest.Valid(time.Now(), time.Now().AddDate(1, 0, 0)))
+	key, err := keys.Open(t.Context(), write(t, "key.pem", signtest.KeyPEM(p256()), signtest.CertificatePEM(old.leaf, renewed, old.intermediate)), keys.Options{})
 	require.NoError(t, err)
 	require.Equal(t, []*x509.Certificate{renewed}, key.Chain)
 }
@@ -277,16 +225,16 @@ func TestStore(t *testing.T) {
 
 	store, err := keys.OpenStore(t.Context(), options.Store, true, options)
 	require.NoError(t, err)
-	require.NoError(t, store.Put(t.Context(), "anna", rsa2048()))
+	require.NoError(t, store.Put(t.Context(), "anna", signtest.Key("RSA-2048")))
 	require.ErrorIs(t, store.Put(t.Context(), "anna", p256()), keys.ErrExists)
 	require.ErrorIs(t, store.Put(t.Context(), "../anna", p256()), keys.ErrName)
 	require.NoError(t, store.Put(t.Context(), "bruno", p256()))
 	requireRefused(t, keys.ErrNoCertificate, "store:anna", options)
 
-	made := issue(rsa2048().Public())
+	made := issue(signtest.Key("RSA-2048").Public())
 	require.ErrorIs(t, store.Certify(t.Context(), "bruno", []*x509.Certificate{made.leaf}), keys.ErrMismatch)
 	require.NoError(t, store.Certify(t.Context(), "anna", []*x509.Certificate{made.leaf}))
-	renewed := issue(rsa2048().Public())
+	renewed := issue(signtest.Key("RSA-2048").Public())
 	require.NoError(t, store.Certify(t.Context(), "anna", []*x509.Certificate{renewed.intermediate, renewed.leaf}))
 	key, err := keys.Open(t.Context(), "store:anna", options)
 	require.NoError(t, err)
@@ -313,8 +261,8 @@ func TestStore(t *testing.T) {
 
 // FuzzOpen opens anything as a file of keys: it ends, and with one of our errors.
 func FuzzOpen(f *testing.F) {
-	f.Add(block("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(p256()))))
-	f.Add(blocks(issue(p256().Public()).leaf))
+	f.Add(signtest.KeyPEM(p256()))
+	f.Add(signtest.CertificatePEM(issue(p256().Public()).leaf))
 	for _, name := range []string{"anna.p12", "anna-encrypted.pem"} {
 		f.Add(must(os.ReadFile(filepath.Join("testdata", name))))
 	}

@@ -22,6 +22,7 @@ import (
 	"signbus.dev/pkg/pdf/pdftest"
 	"signbus.dev/pkg/sign/keys"
 	"signbus.dev/pkg/sign/pades"
+	"signbus.dev/pkg/sign/signtest"
 )
 
 const (
@@ -37,14 +38,14 @@ func token(t *testing.T) (folder string) {
 	settings := write(t, "softhsm2.conf", []byte("directories.tokendir = "+folder+"\nobjectstore.backend = file\nlog.level = ERROR\n"))
 	t.Setenv("SOFTHSM2_CONF", settings)
 	require.FileExists(t, module, "install the Debian package softhsm2")
-	run(t, "softhsm2", "softhsm2-util", "--init-token", "--free", "--label", "Test card", "--so-pin", "314159", "--pin", pin)
+	signtest.Run(t, "softhsm2-util", "--init-token", "--free", "--label", "Test card", "--so-pin", "314159", "--pin", pin)
 	return folder
 }
 
 // tool runs pkcs11-tool of OpenSC on the token.
 func tool(t *testing.T, args ...string) {
 	t.Helper()
-	run(t, "opensc", "pkcs11-tool", append([]string{"--module", module, "--token-label", "Test card", "--login", "--pin", pin}, args...)...)
+	signtest.Run(t, "pkcs11-tool", append([]string{"--module", module, "--token-label", "Test card", "--login", "--pin", pin}, args...)...)
 }
 
 func uri(object string) string {
@@ -79,7 +80,7 @@ func TestTokenSigns(t *testing.T) {
 		var signed bytes.Buffer
 		require.NoError(t, addition.WriteTo(t.Context(), &signed, src))
 		path := write(t, "signed.pdf", signed.Bytes())
-		require.Contains(t, run(t, "poppler-utils", "pdfsig", "-nocert", path), "Signature is Valid.")
+		require.Contains(t, signtest.Run(t, "pdfsig", "-nocert", path), "Signature is Valid.")
 		requireOpenSSL(t, signed.Bytes(), made)
 
 		if public, ok := key.Signer.Public().(*rsa.PublicKey); ok {
@@ -137,7 +138,7 @@ func requireOpenSSL(t *testing.T, data []byte, made chain) {
 	_, err = asn1.Unmarshal(signatures[0].Contents, &cms) // the rest is padding
 	require.NoError(t, err)
 	b := signatures[0].ByteRange
-	require.Regexp(t, "(?i)verification successful", openssl(t, "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-purpose", "any",
+	require.Regexp(t, "(?i)verification successful", signtest.OpenSSL(t, "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-purpose", "any",
 		"-in", write(t, "cms.der", cms.FullBytes), "-content", write(t, "content", data[b[0]:b[0]+b[1]], data[b[2]:b[2]+b[3]]),
-		"-CAfile", write(t, "root.pem", blocks(made.root)), "-out", os.DevNull))
+		"-CAfile", write(t, "root.pem", signtest.CertificatePEM(made.root)), "-out", os.DevNull))
 }

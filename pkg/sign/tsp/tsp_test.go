@@ -5,13 +5,11 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,10 +20,11 @@ import (
 
 	"signbus.dev/pkg/pki"
 	"signbus.dev/pkg/sign/cms"
+	"signbus.dev/pkg/sign/signtest"
 	"signbus.dev/pkg/sign/tsp"
 )
 
-var now = time.Now().UTC().Truncate(time.Second)
+var now = signtest.Now
 
 // opened is one certificate authority for all tests: opening derives a key from a passphrase, which is slow on purpose.
 var opened struct {
@@ -107,26 +106,6 @@ func client(t testing.TB, url string, ca *pki.Authority, change ...func(*tsp.Cli
 	return c
 }
 
-func openssl(t testing.TB, arguments ...string) string {
-	t.Helper()
-	path, err := exec.LookPath("openssl")
-	require.NoError(t, err, "openssl is missing: install the Debian package openssl")
-	output, err := exec.CommandContext(t.Context(), path, arguments...).CombinedOutput()
-	require.NoError(t, err, "openssl %v: %s", arguments, output)
-	return string(output)
-}
-
-func write(t testing.TB, name string, content []byte) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	require.NoError(t, os.WriteFile(path, content, 0o600))
-	return path
-}
-
-func pemOf(c *x509.Certificate) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
-}
-
 // ask sends a query as OpenSSL wrote it and returns the reply's body.
 func ask(t testing.TB, url string, query []byte) []byte {
 	t.Helper()
@@ -148,8 +127,8 @@ func TestOpenSSLAcceptsOurReplies(t *testing.T) {
 	authority, ca := setup(t)
 	server := httptest.NewServer(authority)
 	t.Cleanup(server.Close)
-	data := write(t, "data", []byte("a contract"))
-	root := write(t, "ca.pem", pemOf(ca.Certificate()))
+	data := signtest.Write(t, "data", []byte("a contract"))
+	root := signtest.WriteCertificates(t, ca.Certificate())
 	identity, err := ca.TSA(t.Context())
 	require.NoError(t, err)
 	for name, arguments := range map[string][]string{
@@ -159,14 +138,14 @@ func TestOpenSSLAcceptsOurReplies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			query := filepath.Join(t.TempDir(), "query.tsq")
-			openssl(t, append([]string{"ts", "-query", "-data", data, "-out", query}, arguments...)...)
+			signtest.OpenSSL(t, append([]string{"ts", "-query", "-data", data, "-out", query}, arguments...)...)
 			der, err := os.ReadFile(query)
 			require.NoError(t, err)
-			reply := write(t, "reply.tsr", ask(t, server.URL, der))
-			verify := []string{"-in", reply, "-CAfile", root, "-untrusted", write(t, "tsa.pem", pemOf(identity.Chain[0]))}
-			require.Contains(t, openssl(t, append([]string{"ts", "-verify", "-queryfile", query}, verify...)...), "Verification: OK")
-			require.Contains(t, openssl(t, append([]string{"ts", "-verify", "-data", data}, verify...)...), "Verification: OK")
-			text := openssl(t, "ts", "-reply", "-in", reply, "-text")
+			reply := signtest.Write(t, "reply.tsr", ask(t, server.URL, der))
+			verify := []string{"-in", reply, "-CAfile", root, "-untrusted", signtest.WriteCertificates(t, identity.Chain[0])}
+			require.Contains(t, signtest.OpenSSL(t, append([]string{"ts", "-verify", "-queryfile", query}, verify...)...), "Verification: OK")
+			require.Contains(t, signtest.OpenSSL(t, append([]string{"ts", "-verify", "-data", data}, verify...)...), "Verification: OK")
+			text := signtest.OpenSSL(t, "ts", "-reply", "-in", reply, "-text")
 			require.Contains(t, text, "Status: Granted.")
 			require.Contains(t, text, "Policy OID: 2.999.3161.1")
 			require.Contains(t, text, "Time stamp: "+now.Format("Jan _2 15:04:05 2006 GMT"))
@@ -191,10 +170,10 @@ func TestAuthorityRefusesWithACode(t *testing.T) {
 	expired, _ := setup(t, func(o *tsp.AuthorityOptions) {
 		o.Now = func() time.Time { return identity.Chain[0].NotAfter.Add(time.Hour) }
 	})
-	data := write(t, "data", []byte("a contract"))
+	data := signtest.Write(t, "data", []byte("a contract"))
 	query := func(arguments ...string) []byte {
 		path := filepath.Join(t.TempDir(), "query.tsq")
-		openssl(t, append([]string{"ts", "-query", "-data", data, "-out", path}, arguments...)...)
+		signtest.OpenSSL(t, append([]string{"ts", "-query", "-data", data, "-out", path}, arguments...)...)
 		der, err := os.ReadFile(path)
 		require.NoError(t, err)
 		return der
@@ -220,7 +199,7 @@ func TestAuthorityRefusesWithACode(t *testing.T) {
 			server := httptest.NewServer(test.authority)
 			t.Cleanup(server.Close)
 			reply := ask(t, server.URL, test.query)
-			text := openssl(t, "ts", "-reply", "-in", write(t, "reply.tsr", reply), "-text")
+			text := signtest.OpenSSL(t, "ts", "-reply", "-in", signtest.Write(t, "reply.tsr", reply), "-text")
 			require.Contains(t, text, "Status: Rejected.")
 			require.Contains(t, text, "Failure info: "+test.want)
 			require.NotContains(t, text, "key store is closed")
@@ -276,8 +255,8 @@ func TestClientGetsAToken(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, now, token.Time)
 		require.Equal(t, time.Second, token.Accuracy)
-		require.Contains(t, openssl(t, "ts", "-verify", "-data", write(t, "value", value), "-in", write(t, "token", der), "-token_in",
-			"-CAfile", write(t, "ca.pem", pemOf(ca.Certificate()))), "Verification: OK")
+		require.Contains(t, signtest.OpenSSL(t, "ts", "-verify", "-data", signtest.Write(t, "value", value), "-in", signtest.Write(t, "token", der), "-token_in",
+			"-CAfile", signtest.WriteCertificates(t, ca.Certificate())), "Verification: OK")
 	}
 }
 

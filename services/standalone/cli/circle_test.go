@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"signbus.dev/pkg/pdf/pdftest"
-	"signbus.dev/pkg/sign/tsp"
 	"signbus.dev/pkg/sign/signtest"
+	"signbus.dev/pkg/sign/tsp"
 )
 
 // circle is an authority with all that a long-term signature asks for over HTTP: a list of revoked

@@ -16,8 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"signbus.dev/services/standalone/cli"
 	"signbus.dev/pkg/sign/signtest"
+	"signbus.dev/services/standalone/cli"
 )
 
 // passphrase is that of every key of the tests.
