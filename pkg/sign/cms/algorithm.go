@@ -251,6 +251,23 @@ func verifyValue(public crypto.PublicKey, algorithm algorithm, hash crypto.Hash,
 	return nil
 }
 
+// VerifySignature checks a signature over data that stands beside its AlgorithmIdentifier, as
+// in certificates, revocation lists and OCSP responses (RFC 5280, 4.1.1.2; RFC 6960, 4.2.1):
+// RSA with PKCS #1 v1.5 or PSS (RFC 4055) and ECDSA (RFC 5758), with SHA-256, SHA-384 or SHA-512, and
+// Ed25519 (RFC 8410). Errors are [ErrMalformed], [ErrUnsupported] and [ErrSignature].
+func VerifySignature(public crypto.PublicKey, identifier, data, value []byte) error {
+	var named algorithm
+	der := cryptobyte.String(identifier)
+	if !readAlgorithm(&der, &named) || !der.Empty() {
+		return malformed("signature algorithm")
+	}
+	hash, ok := named.hash()
+	if !ok {
+		return named.unsupported()
+	}
+	return verifyValue(public, named, hash, data, value)
+}
+
 // algorithm is a parsed AlgorithmIdentifier.
 type algorithm struct {
 	oid        asn1.ObjectIdentifier
@@ -259,6 +276,24 @@ type algorithm struct {
 
 func (a algorithm) unsupported() error {
 	return fmt.Errorf("signature algorithm %s: %w", a.oid, ErrUnsupported)
+}
+
+// hash is the one that the name of a signature algorithm holds.
+func (a algorithm) hash() (crypto.Hash, bool) {
+	for _, known := range hashes {
+		if known.rsa.Equal(a.oid) || known.ecdsa.Equal(a.oid) {
+			return known.hash, true
+		}
+	}
+	if a.oid.Equal(oidPSS) {
+		var digest algorithm
+		var body, field cryptobyte.String
+		parameters := a.parameters
+		if parameters.ReadASN1(&body, cbasn1.SEQUENCE) && body.ReadASN1(&field, cbasn1.Tag(0).Constructed().ContextSpecific()) && readAlgorithm(&field, &digest) {
+			return hashByOID(digest.oid)
+		}
+	}
+	return crypto.SHA512, a.oid.Equal(oidEd25519) // which has it inside
 }
 
 // isRSA tells whether the name means PKCS #1 v1.5 with this hash; the bare key name leaves the hash to digestAlgorithm.

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"errors"
 	"testing"
 	"time"
@@ -244,5 +245,38 @@ func TestVerifyReadsBothNamesOfRSA(t *testing.T) {
 		named[last] = suffix
 		_, err := cms.Verify(named, digestOf(content), root.Roots, now)
 		require.ErrorIs(t, err, want)
+	}
+}
+
+// Certificates have signatures by every algorithm beside its identifier.
+func TestVerifySignature(t *testing.T) {
+	t.Parallel()
+	for algorithm, kind := range map[x509.SignatureAlgorithm]string{
+		x509.SHA256WithRSA: "RSA-2048", x509.SHA512WithRSA: "RSA-2048", x509.SHA256WithRSAPSS: "RSA-2048", x509.SHA384WithRSAPSS: "RSA-3072",
+		x509.ECDSAWithSHA256: "P-256", x509.ECDSAWithSHA384: "P-384", x509.ECDSAWithSHA512: "P-521", x509.PureEd25519: "Ed25519",
+	} {
+		t.Run(algorithm.String(), func(t *testing.T) {
+			t.Parallel()
+			key := signtest.Key(kind)
+			var signed struct {
+				Data, Algorithm asn1.RawValue
+				Value           asn1.BitString
+			}
+			_, err := asn1.Unmarshal(signtest.SelfSigned(key, func(c *x509.Certificate) { c.SignatureAlgorithm = algorithm }).Raw, &signed)
+			require.NoError(t, err)
+			verify := func(public crypto.PublicKey, identifier []byte) error {
+				return cms.VerifySignature(public, identifier, signed.Data.FullBytes, signed.Value.Bytes)
+			}
+			require.NoError(t, verify(key.Public(), signed.Algorithm.FullBytes))
+			signed.Data.FullBytes[len(signed.Data.FullBytes)-1] ^= 1
+			require.ErrorIs(t, verify(key.Public(), signed.Algorithm.FullBytes), cms.ErrSignature)
+			for _, other := range []string{"RSA-2048", "P-256", "Ed25519"} {
+				require.Error(t, verify(signtest.Key(other).Public(), signed.Algorithm.FullBytes), other)
+			}
+			sha1 := []byte{0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5, 5, 0} // sha1WithRSAEncryption
+			require.ErrorIs(t, verify(key.Public(), sha1), cms.ErrUnsupported)
+			require.ErrorIs(t, verify(key.Public(), signed.Algorithm.FullBytes[1:]), cms.ErrMalformed)
+			require.ErrorIs(t, verify(key.Public(), append(signed.Algorithm.FullBytes, 0)), cms.ErrMalformed)
+		})
 	}
 }

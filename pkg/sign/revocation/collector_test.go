@@ -1,6 +1,7 @@
 package revocation_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
@@ -108,6 +109,38 @@ func TestCollectReportsRevoked(t *testing.T) {
 			require.Equal(t, revocation.Good, status.State)
 			require.WithinDuration(t, at, status.RevokedAt, 0)
 			require.Equal(t, revocation.Revoked, data.Status(leaf, a.Certificate, at).State)
+		})
+	}
+}
+
+// Responders sign by every algorithm that certificates have, and some send certificates that
+// nobody needs.
+func TestEveryKindOfResponder(t *testing.T) {
+	t.Parallel()
+	pss := []string{"-rsigopt", "rsa_padding_mode:pss", "-rsigopt", "rsa_pss_saltlen:digest"}
+	for name, test := range map[string]struct {
+		kind    string
+		signing []string
+	}{
+		"RSA": {"RSA-2048", []string{"-rmd", "sha512"}}, "RSA-PSS": {"RSA-3072", append([]string{"-rmd", "sha384"}, pss...)},
+		"P-384": {"P-384", []string{"-rmd", "sha384"}}, "P-521": {"P-521", []string{"-rmd", "sha512"}}, "Ed25519": {"Ed25519", nil},
+		"others' certificates": {"RSA-2048", append([]string{"-rmd", "sha256", "-rother", signtest.WriteCertificates(t,
+			signtest.NewAuthority().Certificate, signtest.SelfSigned(signtest.Key("P-256"), signtest.Named("Responder")))}, pss...)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAuthority(t)
+			a.kind, a.signing = test.kind, test.signing
+			a.delegate(noCheck)
+			leaf, _ := a.issue(func(c *x509.Certificate) { c.CRLDistributionPoints = nil })
+			data, err := collector(func(o *revocation.Options) { o.Nonce = true }).Collect(t.Context(), a.chain(leaf), now)
+			require.NoError(t, err)
+			require.Equal(t, revocation.Good, data.Status(leaf, a.Certificate, now).State)
+			require.Contains(t, data.Certificates, a.responder)
+
+			changed := bytes.Clone(data.OCSPs[0])
+			changed[bytes.Index(changed, []byte("Responder"))] ^= 1
+			require.Equal(t, revocation.Unknown, revocation.Data{OCSPs: [][]byte{changed}}.Status(leaf, a.Certificate, now).State)
 		})
 	}
 }

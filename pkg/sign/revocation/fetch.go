@@ -100,7 +100,7 @@ func (c *Collector) fetchOCSP(ctx context.Context, address string, cert, issuer 
 	if err != nil {
 		return nil, err
 	}
-	if got := nonceOf(der); nonce != nil && got != nil && !bytes.Equal(got, nonce) {
+	if got := nonceOf(der, cert); nonce != nil && got != nil && !bytes.Equal(got, nonce) {
 		return nil, errors.New("OCSP response: nonce is not that of the request")
 	}
 	return der, nil

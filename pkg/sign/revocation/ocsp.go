@@ -16,12 +16,23 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 	"golang.org/x/crypto/ocsp"
+
+	"signbus.dev/pkg/sign/cms"
 )
 
 var (
 	oidNonce         = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 2}
 	oidArchiveCutoff = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 6}
 )
+
+// response is an OCSP response that is read and not verified.
+type response struct {
+	*ocsp.Response
+
+	data         responseData
+	algorithm    []byte // DER of the AlgorithmIdentifier of the signature
+	certificates []*x509.Certificate
+}
 
 // responseData are the parts of RFC 6960's ResponseData that package ocsp does not hand on.
 type responseData struct {
@@ -39,39 +50,87 @@ type certID struct {
 	Serial *big.Int
 }
 
+// envelope and basic are OCSPResponse and BasicOCSPResponse (RFC 6960, 4.2.1).
+type envelope struct {
+	Status asn1.Enumerated
+	Bytes  struct {
+		Type  asn1.ObjectIdentifier
+		Basic []byte
+	} `asn1:"explicit,tag:0,optional"`
+}
+
+type basic struct {
+	Data, Algorithm asn1.RawValue
+	Signature       asn1.BitString
+	Certificates    []asn1.RawValue `asn1:"explicit,tag:0,optional,omitempty"`
+}
+
+// maxCarried bounds the certificates of a response, which has one as a rule.
+const maxCarried = 16
+
+// parseOCSP reads what a response says about a certificate. Package ocsp reads it without its
+// certificates: with them it would verify with the first one, and by the algorithms that it
+// knows, which are neither RSA-PSS nor Ed25519.
+func parseOCSP(der []byte, cert *x509.Certificate) (*response, error) {
+	var whole envelope
+	var inner basic
+	err := unmarshal(der, &whole)
+	if err == nil && whole.Bytes.Basic != nil {
+		err = unmarshal(whole.Bytes.Basic, &inner)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("OCSP response: %w", err)
+	}
+	r := &response{algorithm: inner.Algorithm.FullBytes}
+	if len(inner.Certificates) > maxCarried {
+		return nil, fmt.Errorf("OCSP response: carries %d certificates", len(inner.Certificates))
+	}
+	for _, raw := range inner.Certificates {
+		if c, err := x509.ParseCertificate(raw.FullBytes); err == nil { // another may be the signer's
+			r.certificates = append(r.certificates, c)
+		}
+	}
+	if inner.Certificates != nil {
+		inner.Certificates = nil
+		if whole.Bytes.Basic, err = asn1.Marshal(inner); err == nil {
+			der, err = asn1.Marshal(whole)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("OCSP response: %w", err)
+		}
+	}
+	if r.Response, err = ocsp.ParseResponseForCert(der, cert, nil); err != nil {
+		return nil, fmt.Errorf("OCSP response: %w", err)
+	}
+	if r.data, err = readResponseData(r.TBSResponseData); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
 // readOCSP verifies a response about a certificate (RFC 6960, 3.2): it is about this
 // certificate of this issuer, and the issuer signed it or gave the signer the right to.
 // The time is the caller's to judge.
 func readOCSP(der []byte, cert, issuer *x509.Certificate) (*answer, error) {
-	response, err := ocsp.ParseResponseForCert(der, cert, nil)
-	if err != nil {
-		return nil, fmt.Errorf("OCSP response: %w", err)
-	}
-	if weak(response.SignatureAlgorithm) {
-		return nil, fmt.Errorf("OCSP response: signature algorithm %s is not accepted", response.SignatureAlgorithm)
-	}
-	data, err := readResponseData(response.TBSResponseData)
+	response, err := parseOCSP(der, cert)
 	if err != nil {
 		return nil, err
 	}
-	if err := data.about(cert, issuer, response.IssuerHash); err != nil {
+	if err := response.data.about(cert, issuer, response.IssuerHash); err != nil {
 		return nil, err
 	}
 	a := &answer{
 		der: der, producedAt: response.ProducedAt, thisUpdate: response.ThisUpdate, nextUpdate: response.NextUpdate,
 	}
-	signer := issuer
-	if embedded := response.Certificate; embedded != nil && !bytes.Equal(embedded.RawSubjectPublicKeyInfo, issuer.RawSubjectPublicKeyInfo) {
-		if err := delegated(embedded, issuer, response.ProducedAt); err != nil {
+	signer, err := response.signer(issuer)
+	if err != nil {
+		return nil, err
+	}
+	if signer != issuer {
+		if err := delegated(signer, issuer, response.ProducedAt); err != nil {
 			return nil, err
 		}
-		signer, a.responder = embedded, embedded
-	}
-	if err := response.CheckSignatureFrom(signer); err != nil {
-		return nil, fmt.Errorf("OCSP response: signature: %w", err)
-	}
-	if !names(response, signer) {
-		return nil, errors.New("OCSP response: names another responder than the one who signed")
+		a.responder = signer
 	}
 	if !a.nextUpdate.IsZero() && a.nextUpdate.Before(a.thisUpdate) {
 		return nil, errors.New("OCSP response: nextUpdate is before thisUpdate")
@@ -93,17 +152,40 @@ func readOCSP(der []byte, cert, issuer *x509.Certificate) (*answer, error) {
 // errNotKnown is an authority's own word that it does not know the certificate.
 var errNotKnown = fmt.Errorf("responder does not know the certificate: %w", ErrUnknown)
 
-func readResponseData(der []byte) (*responseData, error) {
-	var data responseData
+// unmarshal reads one value and nothing behind it.
+func unmarshal(der []byte, value any) error {
+	rest, err := asn1.Unmarshal(der, value)
+	if err == nil && len(rest) > 0 {
+		err = errors.New("there are bytes behind it")
+	}
+	return err
+}
+
+func readResponseData(der []byte) (data responseData, err error) {
 	if _, err := asn1.Unmarshal(der, &data); err != nil {
-		return nil, fmt.Errorf("OCSP response: %w", err)
+		return data, fmt.Errorf("OCSP response: %w", err)
 	}
 	for _, extension := range data.Extensions {
 		if extension.Critical && !extension.Id.Equal(oidNonce) {
-			return nil, fmt.Errorf("OCSP response: critical extension %s is not understood", extension.Id)
+			return data, fmt.Errorf("OCSP response: critical extension %s is not understood", extension.Id)
 		}
 	}
-	return &data, nil
+	return data, nil
+}
+
+// signer is the certificate whose key signed the response: the issuer's, or one that the
+// response carries. It is the issuer's own when the response carries it once more.
+func (r *response) signer(issuer *x509.Certificate) (*x509.Certificate, error) {
+	problem := errors.New("names another responder than the one who signed")
+	for _, c := range append([]*x509.Certificate{issuer}, r.certificates...) {
+		if !r.names(c) {
+			continue
+		}
+		if problem = cms.VerifySignature(c.PublicKey, r.algorithm, r.TBSResponseData, r.Signature); problem == nil {
+			return c, nil
+		}
+	}
+	return nil, fmt.Errorf("OCSP response: %w", problem)
 }
 
 // about compares issuer and number; package ocsp compares the number alone, and picks the
@@ -137,8 +219,8 @@ func delegated(responder, issuer *x509.Certificate, producedAt time.Time) error 
 	if !slices.Contains(responder.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) {
 		return errors.New("OCSP responder: its certificate is not for signing OCSP responses")
 	}
-	if responder.KeyUsage != 0 && responder.KeyUsage&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) == 0 {
-		return errors.New("OCSP responder: its certificate is not for signatures")
+	if err := cms.CheckUsage(responder); err != nil {
+		return fmt.Errorf("OCSP responder: %w", err)
 	}
 	if len(responder.UnhandledCriticalExtensions) > 0 {
 		return errors.New("OCSP responder: its certificate has a critical extension that is not understood")
@@ -149,13 +231,13 @@ func delegated(responder, issuer *x509.Certificate, producedAt time.Time) error 
 	return nil
 }
 
-// names says whether the responder id of a response is that of a certificate.
-func names(response *ocsp.Response, signer *x509.Certificate) bool {
-	if response.RawResponderName != nil {
-		return bytes.Equal(response.RawResponderName, signer.RawSubject)
+// names says whether the responder id of the response is that of a certificate.
+func (r *response) names(signer *x509.Certificate) bool {
+	if r.RawResponderName != nil {
+		return bytes.Equal(r.RawResponderName, signer.RawSubject)
 	}
 	key, err := keyBits(signer)
-	return err == nil && bytes.Equal(response.ResponderKeyHash, sum(crypto.SHA1, key))
+	return err == nil && bytes.Equal(r.ResponderKeyHash, sum(crypto.SHA1, key))
 }
 
 // remembers says whether an extension holds a date not after the one given: archive cutoff
@@ -172,17 +254,13 @@ func remembers(extensions []pkix.Extension, id asn1.ObjectIdentifier, end time.T
 	return false
 }
 
-// nonceOf returns the nonce of a response, nil when there is none.
-func nonceOf(der []byte) []byte {
-	response, err := ocsp.ParseResponseForCert(der, nil, nil)
+// nonceOf returns the nonce of a response about a certificate, nil when there is none.
+func nonceOf(der []byte, cert *x509.Certificate) []byte {
+	response, err := parseOCSP(der, cert)
 	if err != nil {
 		return nil
 	}
-	data, err := readResponseData(response.TBSResponseData)
-	if err != nil {
-		return nil
-	}
-	for _, extension := range data.Extensions {
+	for _, extension := range response.data.Extensions {
 		if extension.Id.Equal(oidNonce) {
 			return extension.Value
 		}

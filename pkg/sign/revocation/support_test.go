@@ -42,6 +42,9 @@ type authority struct {
 	// responder signs OCSP responses; the authority itself when nil.
 	responder    *x509.Certificate
 	responderKey crypto.Signer
+	// kind is that of the keys that are issued for; signing says how responses are signed.
+	kind    string
+	signing []string
 	// answer replaces what the server says at a path.
 	answer map[string]http.HandlerFunc
 	hits   map[string]int
@@ -49,7 +52,7 @@ type authority struct {
 
 func newAuthority(t testing.TB) *authority {
 	t.Helper()
-	a := &authority{Authority: signtest.NewAuthority(), t: t, folder: t.TempDir(), answer: map[string]http.HandlerFunc{}, hits: map[string]int{}}
+	a := &authority{Authority: signtest.NewAuthority(), t: t, folder: t.TempDir(), kind: "P-256", signing: []string{"-rmd", "sha256"}, answer: map[string]http.HandlerFunc{}, hits: map[string]int{}}
 	a.server = httptest.NewServer(http.HandlerFunc(a.serve))
 	t.Cleanup(a.server.Close)
 	a.write("ca.pem", signtest.CertificatePEM(a.Certificate))
@@ -69,7 +72,7 @@ func (a *authority) write(name string, text []byte) string {
 
 // issue makes a leaf with OCSP, CRL and issuer addresses on the authority's server.
 func (a *authority) issue(change ...func(*x509.Certificate)) (*x509.Certificate, crypto.Signer) {
-	key := signtest.Key("P-256")
+	key := signtest.Key(a.kind)
 	certificate := a.Issue(key.Public(), append([]func(*x509.Certificate){signtest.Valid(now.Add(-time.Hour), now.AddDate(1, 0, 0)), func(c *x509.Certificate) {
 		c.OCSPServer, c.CRLDistributionPoints = []string{a.server.URL + "/ocsp"}, []string{a.server.URL + "/ca.crl"}
 		c.IssuingCertificateURL = []string{a.server.URL + "/ca.cer"}
@@ -123,9 +126,11 @@ func (a *authority) respond(query []byte) []byte {
 	if a.responder != nil {
 		signer = "responder"
 	}
-	signtest.OpenSSL(a.t, "ocsp", "-index", filepath.Join(a.folder, "index.txt"), "-CA", filepath.Join(a.folder, "ca.pem"),
-		"-rsigner", filepath.Join(a.folder, signer+".pem"), "-rkey", filepath.Join(a.folder, signer+".key"), "-rmd", "sha256",
-		"-reqin", in, "-respout", out, "-ndays", "2")
+	signtest.OpenSSL(a.t, append([]string{
+		"ocsp", "-index", filepath.Join(a.folder, "index.txt"), "-CA", filepath.Join(a.folder, "ca.pem"),
+		"-rsigner", filepath.Join(a.folder, signer+".pem"), "-rkey", filepath.Join(a.folder, signer+".key"),
+		"-reqin", in, "-respout", out, "-ndays", "2",
+	}, a.signing...)...)
 	der, err := os.ReadFile(out)
 	require.NoError(a.t, err)
 	return der
