@@ -43,8 +43,18 @@ type form struct {
 	names   []string // full names of all fields and their groups
 }
 
+// node is a field or one of its widgets in the field tree.
+type node struct {
+	name  string // of the field
+	kind  string
+	value value // V, inherited where it is
+}
+
 // form reads the field tree.
-func (f *file) form() (*form, error) {
+func (f *file) form() (*form, error) { return f.formNodes(nil) }
+
+// formNodes reads the field tree and notes its nodes by their object numbers, where a map is given.
+func (f *file) formNodes(nodes map[int64]node) (*form, error) {
 	catalog, err := f.catalog()
 	if err != nil {
 		return nil, err
@@ -61,7 +71,7 @@ func (f *file) form() (*form, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := fieldWalk{file: f, form: out, seen: map[int64]bool{}}
+	w := fieldWalk{file: f, form: out, seen: map[int64]bool{}, nodes: nodes}
 	for _, v := range fields.list() {
 		if err := w.node(v, fieldContext{}, 0); err != nil {
 			return nil, err
@@ -71,9 +81,10 @@ func (f *file) form() (*form, error) {
 }
 
 type fieldWalk struct {
-	file *file
-	form *form
-	seen map[int64]bool
+	file  *file
+	form  *form
+	seen  map[int64]bool
+	nodes map[int64]node
 }
 
 // fieldContext is what a field takes from the fields above it.
@@ -118,6 +129,14 @@ func (w *fieldWalk) node(v value, above fieldContext, depth int) error {
 	terminal, err := w.terminal(kids)
 	if err != nil {
 		return err
+	}
+	if w.nodes != nil {
+		w.nodes[r.num] = node{name, below.kind, below.value}
+		for _, kid := range kids.list() {
+			if r, ok := kid.ref(); ok && terminal {
+				w.nodes[r.num] = node{name, below.kind, below.value}
+			}
+		}
 	}
 	if !terminal {
 		for _, kid := range kids.list() {

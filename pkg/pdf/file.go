@@ -33,9 +33,8 @@ type file struct {
 	content int64 // bytes that may still be decompressed and thrown away
 
 	version   string
-	base      int64   // offset of the header: offsets in the file count from there
-	startXRef int64   // as written in the file, without base
-	starts    []int64 // of all cross-reference sections, as startXRef
+	base      int64 // offset of the header: offsets in the file count from there
+	startXRef int64 // as written in the file, without base
 	sections  []table
 	xrefs     table
 	streamed  bool // the newest section is a cross-reference stream

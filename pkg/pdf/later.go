@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
-	"strings"
 )
 
 // Change is what later updates of a document changed, as far as it is understood. The zero
@@ -48,10 +46,10 @@ func Compare(ctx context.Context, r io.ReaderAt, from, to int64, limits Limits) 
 		if err != nil {
 			return Change{}, err
 		}
-		if after.startXRef == before.startXRef || !endsClean(after.end) {
-			return Change{Other: true}, nil // bytes that are no update
+		if _, ok, err := after.accounted(before); !ok || err != nil {
+			return Change{Other: true}, err
 		}
-		c := &comparison{before: before, after: after, changed: map[int64]bool{}, added: map[int64]bool{}, stores: map[int64]bool{}}
+		c := &comparison{before: before, after: after, changed: map[int64]bool{}, added: map[int64]bool{}, stores: map[int64]bool{}, widgets: map[int64]bool{}, fields: map[int64]node{}, now: map[int64]node{}}
 		ok, err := c.run()
 		if !ok {
 			c.found.Other = true
@@ -65,18 +63,27 @@ func Compare(ctx context.Context, r io.ReaderAt, from, to int64, limits Limits) 
 }
 
 // Revisions returns the ends of the updates in a file behind an offset, the end of one of its
-// revisions, up to another; the last of them is that one. What does not look like the end
-// of an update counts to the next one.
+// revisions, up to another; the last of them is that one. When what stands between them is
+// not quite what updates have to be, which [Compare] calls a change, that is the only one.
 func Revisions(ctx context.Context, r io.ReaderAt, from, to int64, limits Limits) ([]int64, error) {
 	limits = limits.withDefaults()
 	ctx, cancel := context.WithTimeoutCause(ctx, limits.Time, tooComplex("reading it takes more than %s", limits.Time))
 	defer cancel()
 	out, err := guarded(ctx, func(ctx context.Context) ([]int64, error) {
-		f, err := open(ctx, io.NewSectionReader(gate{ctx: ctx, r: r}, 0, to), to, limits)
+		in := gate{ctx: ctx, r: r}
+		before, err := open(ctx, io.NewSectionReader(in, 0, from), from, limits)
 		if err != nil {
 			return nil, err
 		}
-		return f.revisions(from)
+		after, err := open(ctx, io.NewSectionReader(in, 0, to), to, limits)
+		if err != nil {
+			return nil, err
+		}
+		ends, ok, err := after.accounted(before)
+		if !ok {
+			ends = []int64{to}
+		}
+		return ends, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("find revisions: %w", err)
@@ -84,83 +91,32 @@ func Revisions(ctx context.Context, r io.ReaderAt, from, to int64, limits Limits
 	return out, nil
 }
 
-// revisions looks behind each cross-reference section for the mark that ends its update.
-func (f *file) revisions(from int64) ([]int64, error) {
-	starts := slices.Clone(f.starts)
-	slices.Sort(starts)
-	var ends []int64
-	for i, start := range starts {
-		limit := f.size
-		if i+1 < len(starts) {
-			limit = min(limit, starts[i+1]+f.base)
-		}
-		if start+f.base < from || limit == f.size {
-			continue // the last one ends with the file
-		}
-		end, err := f.endBehind(start, limit)
-		if err != nil {
-			return nil, err
-		}
-		if end > from && end < f.size {
-			ends = append(ends, end)
-		}
-	}
-	return append(ends, f.size), nil
-}
-
-// endBehind finds "startxref", the offset of the section and the end mark; 0 when they are
-// not there. A section with its update's end is mostly short.
-func (f *file) endBehind(start, limit int64) (int64, error) {
-	const (
-		step    = 64 << 10
-		longest = 64 // the mark with white space of all sorts
-	)
-	mark := []byte("startxref")
-	for off := start + f.base; off < limit; off += step {
-		buf, err := f.longWindow(off, int(min(step+longest, limit-off)))
-		if err != nil {
-			return 0, err
-		}
-		for at := 0; ; at += len(mark) {
-			i := bytes.Index(buf[at:], mark)
-			if i < 0 {
-				break
-			}
-			at += i
-			rest := buf[at+len(mark) : min(len(buf), at+longest)]
-			words := bytes.Fields(rest)
-			if len(words) < 2 || string(words[0]) != strconv.FormatInt(start, 10) || !bytes.HasPrefix(words[1], []byte("%%EOF")) {
-				continue
-			}
-			return off + int64(at+len(mark)+bytes.Index(rest, []byte("%%EOF"))+len("%%EOF")), nil
-		}
-	}
-	return 0, nil
-}
-
 // comparison is of a revision with a later one.
 type comparison struct {
 	before, after *file
-	found         Change
-	rules         rules           // of the revision
-	touched       []string        // fields that were changed
-	names         map[string]bool // of the fields before
-	changed       map[int64]bool  // objects of before that are others now, until they are found harmless
-	added         map[int64]bool  // objects that before does not have
-	stores        map[int64]bool  // changed objects that are allowed to change as parts of the security store only
-}
 
-// endsClean tells whether nothing stands behind the last end mark.
-func endsClean(end []byte) bool {
-	return bytes.HasSuffix(bytes.TrimRight(end, whiteSpace), []byte("%%EOF"))
+	found    Change
+	rules    rules           // of the revision
+	touched  []string        // fields that were changed
+	names    map[string]bool // of the fields before
+	fields   map[int64]node  // of the revision, with their widgets
+	now      map[int64]node  // and of the later one
+	widgets  map[int64]bool  // of added fields, where they are objects of their own
+	changed  map[int64]bool  // objects of before that are others now, until they are found harmless
+	added    map[int64]bool  // objects that before does not have
+	stores   map[int64]bool  // changed objects that may change as parts of the security store, or as metadata, only
+	metadata int64           // the stream that the catalog names so
 }
 
 func (c *comparison) run() (bool, error) {
 	if !c.trailers() || !c.tables() {
 		return false, nil
 	}
-	fm, err := c.before.form()
+	fm, err := c.before.formNodes(c.fields)
 	if err != nil {
+		return false, err
+	}
+	if _, err := c.after.formNodes(c.now); err != nil {
 		return false, err
 	}
 	if c.rules, err = c.before.rules(fm); err != nil {
@@ -171,11 +127,25 @@ func (c *comparison) run() (bool, error) {
 	for _, name := range fm.names {
 		c.names[name] = true
 	}
+	if r, ok := fm.catalog.dict.get("Metadata").ref(); ok {
+		c.metadata = r.num
+	}
 	ok, err := c.catalogs(fm.catalog)
 	if !ok || err != nil {
 		return false, err
 	}
+	// Pages last: the fields tell which widgets may stand on them.
+	var pages []int64
 	for num := range c.changed {
+		if page, err := c.isPage(num); err != nil {
+			return false, err
+		} else if page {
+			pages = append(pages, num)
+		} else if ok, err := c.object(num); !ok || err != nil {
+			return false, err
+		}
+	}
+	for _, num := range pages {
 		if ok, err := c.object(num); !ok || err != nil {
 			return false, err
 		}
@@ -245,9 +215,9 @@ func (c *comparison) catalogs(before object) (bool, error) {
 	delete(c.changed, before.ref.num)
 	for _, part := range []struct {
 		key     string
-		compare func(old, now value, depth int) (bool, error)
-	}{{"Extensions", c.extensions}, {"DSS", c.store}, {"AcroForm", c.form}} {
-		if ok, err := part.compare(before.dict.get(part.key), after.dict.get(part.key), 0); !ok || err != nil {
+		compare func(old, now value) (bool, error)
+	}{{"Extensions", c.extensions}, {"DSS", c.securityStore}, {"AcroForm", c.form}} {
+		if ok, err := part.compare(before.dict.get(part.key), after.dict.get(part.key)); !ok || err != nil {
 			return false, err
 		}
 	}
@@ -316,7 +286,7 @@ func (c *comparison) pair(old, now value) (before, after object, ok bool, err er
 }
 
 // extensions may be anything that names nothing: they say which versions a file uses.
-func (c *comparison) extensions(old, now value, _ int) (bool, error) {
+func (c *comparison) extensions(old, now value) (bool, error) {
 	_, after, ok, err := c.pair(old, now)
 	if err != nil || !ok {
 		return false, err
@@ -334,42 +304,89 @@ func (c *comparison) settle(obj object) {
 	}
 }
 
-// storeDepth is how deep a security store goes: the store, VRI, an entry of it, its lists, their streams.
-const storeDepth = 5
+// The parts of a security store (ISO 32000-2, 12.8.4.3 and 12.8.4.4): by name what each is.
+type storePart uint8
 
-// store compares a part of the security store: dictionaries and lists may change at will,
-// streams that were there may not.
-func (c *comparison) store(old, now value, depth int) (bool, error) {
+const (
+	storeRoot  storePart = iota // DSS
+	storeVRI                    // its entries by the digests of signatures
+	storeEntry                  // one of them
+	storeList                   // of certificates, OCSP responses or CRLs
+	storeData                   // one of those, or the time-stamp of an entry
+	storeValue                  // what names nothing
+	storeOther                  // what does not belong there
+)
+
+// part is what the value of a key is in a part.
+func (p storePart) part(key string) storePart {
+	switch {
+	case key == "Type":
+		return storeValue
+	case p == storeVRI:
+		return storeEntry
+	case p == storeRoot && key == "VRI":
+		return storeVRI
+	case p == storeRoot && (key == "Certs" || key == "OCSPs" || key == "CRLs"), p == storeEntry && (key == "Cert" || key == "OCSP" || key == "CRL"):
+		return storeList
+	case p == storeEntry && key == "TU":
+		return storeValue
+	case p == storeEntry && key == "TS":
+		return storeData
+	}
+	return storeOther
+}
+
+// holds tells whether a part may be such an object.
+func (p storePart) holds(obj object) bool {
+	switch p {
+	case storeRoot, storeVRI, storeEntry:
+		return obj.kind == kindDict && obj.stream < 0
+	case storeList:
+		return obj.kind == kindArray
+	case storeData:
+		return obj.stream >= 0
+	case storeValue:
+		return obj.kind != kindDict && obj.kind != kindArray
+	case storeOther:
+	}
+	return false
+}
+
+// securityStore compares the security store: dictionaries and lists may change at will, streams
+// that were there may not.
+func (c *comparison) securityStore(old, now value) (bool, error) {
+	return c.store(storeRoot, old, now)
+}
+
+func (c *comparison) store(part storePart, old, now value) (bool, error) {
 	before, after, ok, err := c.pair(old, now)
-	if err != nil || !ok || depth > storeDepth {
+	switch {
+	case err != nil || !ok:
 		return false, err
-	}
-	changed := c.changed[after.ref.num]
-	if after.stream >= 0 {
-		return !changed, nil
-	}
-	if changed && before.kind != after.kind {
+	case before.kind == kindNull && after.kind == kindNull:
+		return true, nil
+	case !part.holds(after) || before.kind != kindNull && !part.holds(before):
 		return false, nil
-	}
-	switch after.kind {
-	case kindDict:
+	case after.stream >= 0:
+		return !c.changed[after.ref.num], nil
+	case after.kind == kindDict:
 		if after.dict.repeats() {
 			return false, nil
 		}
 		for i := range after.dict.entries {
 			e := &after.dict.entries[i]
-			if ok, err := c.store(before.dict.get(e.name()), e.val, depth+1); !ok || err != nil {
+			if ok, err := c.store(part.part(e.name()), before.dict.get(e.name()), e.val); !ok || err != nil {
 				return false, err
 			}
 		}
-	case kindArray:
+	case after.kind == kindArray:
 		// Items are compared with what their own objects were.
 		for _, item := range after.list() {
 			was := value{}
 			if r, ok := item.ref(); ok && !c.added[r.num] {
 				was = item
 			}
-			if ok, err := c.store(was, item, depth+1); !ok || err != nil {
+			if ok, err := c.store(storeData, was, item); !ok || err != nil {
 				return false, err
 			}
 		}
@@ -380,12 +397,19 @@ func (c *comparison) store(old, now value, depth int) (bool, error) {
 
 // form compares the interactive form: fields may have been added to it, and what the
 // appearances of fields are made with where that was missing.
-func (c *comparison) form(old, now value, _ int) (bool, error) {
+func (c *comparison) form(old, now value) (bool, error) {
 	before, after, ok, err := c.pair(old, now)
 	keys := []string{"Fields", "SigFlags"}
 	for _, key := range []string{"DR", "DA"} {
 		if before.dict.get(key).kind == kindNull {
 			keys = append(keys, key)
+		}
+		// Fields whose appearances the viewer makes would show otherwise with them.
+		redrawn := after.dict.get("NeedAppearances").kind != kindNull
+		if before.dict.get(key).kind != after.dict.get(key).kind && (redrawn || c.fillable()) {
+			if c.found.Form = true; redrawn {
+				return false, err
+			}
 		}
 	}
 	if err != nil || !ok || !c.sameBut(before.dict, after.dict, keys...) {
@@ -403,6 +427,23 @@ func (c *comparison) form(old, now value, _ int) (bool, error) {
 	return c.grown(before.dict.get("Fields"), after.dict.get("Fields"))
 }
 
+// fillable tells whether the revision has fields other than those for signatures.
+func (c *comparison) fillable() bool {
+	for _, n := range c.fields {
+		if n.kind != "Sig" {
+			return true
+		}
+	}
+	return false
+}
+
+// isPage tells whether a changed object is a page, or a list, which may be that of its annotations.
+func (c *comparison) isPage(num int64) (bool, error) {
+	x, _ := c.before.xrefs.find(num)
+	obj, err := c.before.load(ref{num: num, gen: x.gen})
+	return obj.kind == kindArray || obj.dict.get("Type").name() == "Page", err
+}
+
 // object takes a changed object for one of those that may change: a page or a list that
 // grew, a field, or what is said about the document and does not show.
 func (c *comparison) object(num int64) (bool, error) {
@@ -413,8 +454,12 @@ func (c *comparison) object(num int64) (bool, error) {
 	case err != nil || !ok || before.kind != after.kind:
 		return false, err
 	case before.stream >= 0 || after.stream >= 0:
-		// The packet of metadata is for programs that catalogue files.
-		return before.dict.get("Type").name() == "Metadata" && after.stream >= 0 && c.sameBut(before.dict, after.dict, "Length", "Filter", "DecodeParms"), nil
+		// The packet of metadata is for programs that catalogue files, and nothing else may name it.
+		if num != c.metadata || before.dict.get("Type").name() != "Metadata" || after.stream < 0 {
+			return false, nil
+		}
+		c.stores[num] = true
+		return c.sameBut(before.dict, after.dict, "Length", "Filter", "DecodeParms"), nil
 	case after.kind == kindArray:
 		return c.grown(v, v)
 	case after.kind != kindDict:
@@ -498,9 +543,7 @@ func (c *comparison) newField(field object, kid bool) (bool, error) {
 		}
 	}
 	if field.dict.get("FT").name() != "Sig" && (!kid || field.dict.get("FT").kind != kindNull) {
-		// A widget of a field that is an object of its own.
-		parent, ok := field.dict.get("Parent").ref()
-		return !kid && ok && c.added[parent.num] && field.dict.get("T").kind == kindNull, nil
+		return !kid && c.widgets[field.ref.num], nil // a widget of a field that is an object of its own
 	}
 	if !kid {
 		name, err := c.after.resolve(field.dict.get("T"))
@@ -536,6 +579,7 @@ func (c *comparison) newField(field object, kid bool) (bool, error) {
 		if ok, err := c.newField(obj, true); !ok || err != nil {
 			return false, err
 		}
+		c.widgets[obj.ref.num] = true
 	}
 	if !stamp || rect.Width() != 0 || rect.Height() != 0 || len(kids.list()) > 0 {
 		c.found.Signatures = true
@@ -556,67 +600,32 @@ func (c *comparison) signature(v value) (ok, stamp bool, err error) {
 
 // field tells whether a changed field was signed or filled in, or got a new field below it.
 func (c *comparison) field(before, after object) (bool, error) {
-	name, kind, err := c.before.fieldOf(before)
-	if err != nil || name == "" || after.dict.repeats() {
-		return false, err
+	was, ok := c.fields[before.ref.num]
+	is := c.now[before.ref.num]
+	if !ok || was.name != is.name || was.kind != is.kind || after.dict.repeats() {
+		return false, nil
 	}
 	if c.sameBut(before.dict, after.dict, "Kids") {
 		return c.grown(before.dict.get("Kids"), after.dict.get("Kids"))
 	}
-	c.touched = append(c.touched, name)
-	switch kind {
+	c.touched = append(c.touched, was.name)
+	switch was.kind {
 	case "Sig":
 		keys := signedKeys
-		if before.dict.get("V").kind == kindNull && before.dict.get("Lock").kind == kindNull {
+		if before.dict.get("Lock").kind == kindNull {
 			keys = append(slices.Clip(keys), "Lock") // which the signer may bring, and which only forbids
 		}
-		if !c.sameBut(before.dict, after.dict, keys...) {
-			return false, nil
-		}
-		if was, now := before.dict.get("V"), after.dict.get("V"); !c.same(was, now) {
-			ok, _, err := c.signature(now)
-			if err != nil || !ok || was.kind != kindNull {
-				return false, err
-			}
+		if was.value.kind != kindNull || !c.sameBut(before.dict, after.dict, keys...) {
+			return false, nil // what is signed stays as it is, and looks as it did
 		}
 		c.found.Signatures = true
-		return true, nil
+		ok, _, err := c.signature(is.value)
+		return ok, err
 	case "Tx", "Btn", "Ch":
 		c.found.Form = true
 		return c.sameBut(before.dict, after.dict, filledKeys...), nil
 	}
 	return false, nil
-}
-
-// fieldOf returns the full name and the type of a field or of one of its widgets, empty for
-// another object.
-func (f *file) fieldOf(obj object) (name, kind string, err error) {
-	var parts []string
-	for range f.limits.Depth {
-		if kind == "" {
-			kind = obj.dict.get("FT").name()
-		}
-		t, err := f.resolve(obj.dict.get("T"))
-		if err != nil {
-			return "", "", err
-		}
-		text, err := f.text(t.value)
-		if err != nil {
-			return "", "", err
-		}
-		if t.kind == kindString || t.kind == kindHexString {
-			parts = append(parts, text)
-		}
-		up, ok := obj.dict.get("Parent").ref()
-		if !ok || obj.dict.get("Subtype").name() != "Widget" && len(parts) == 0 {
-			break
-		}
-		if obj, err = f.load(up); err != nil {
-			return "", "", err
-		}
-	}
-	slices.Reverse(parts)
-	return strings.Join(parts, "."), kind, nil
 }
 
 // references makes sure that nothing in the old revision names an object that was added, which
@@ -628,11 +637,13 @@ func (c *comparison) references(catalog ref) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := c.before.storeObjects(root.dict.get("DSS"), inStore, 0); err != nil {
+	if err := c.before.storeObjects(storeRoot, root.dict.get("DSS"), inStore); err != nil {
 		return false, err
 	}
 	check := func(v value, store bool) bool {
-		return !slices.ContainsFunc(v.refs(nil), func(num int64) bool { return c.added[num] || !store && c.stores[num] })
+		return !slices.ContainsFunc(v.refs(nil), func(num int64) bool {
+			return c.added[num] || !store && (c.stores[num] || inStore[num] && len(c.stores) > 0)
+		})
 	}
 	for _, x := range c.before.xrefs {
 		if x.kind == xrefFree {
@@ -650,7 +661,7 @@ func (c *comparison) references(catalog ref) (bool, error) {
 		if obj.ref == catalog {
 			for i := range obj.dict.entries {
 				e := &obj.dict.entries[i]
-				if !check(e.val, e.is("DSS") || e.is("Extensions")) {
+				if !check(e.val, e.is("DSS") || e.is("Extensions") || e.is("Metadata")) {
 					return false, nil
 				}
 			}
@@ -669,22 +680,18 @@ func (c *comparison) references(catalog ref) (bool, error) {
 }
 
 // storeObjects collects the dictionaries and lists that make up a security store.
-func (f *file) storeObjects(v value, out map[int64]bool, depth int) error {
+func (f *file) storeObjects(part storePart, v value, out map[int64]bool) error {
 	obj, err := f.resolve(v)
-	if err != nil || depth > storeDepth || obj.stream >= 0 || out[obj.ref.num] {
+	if err != nil || obj.stream >= 0 || !part.holds(obj) || out[obj.ref.num] {
 		return err
 	}
 	if obj.ref.num != 0 {
 		out[obj.ref.num] = true
 	}
-	for _, item := range obj.list() {
-		if err := f.storeObjects(item, out, depth+1); err != nil {
-			return err
-		}
-	}
 	if obj.dict != nil {
 		for i := range obj.dict.entries {
-			if err := f.storeObjects(obj.dict.entries[i].val, out, depth+1); err != nil {
+			e := &obj.dict.entries[i]
+			if err := f.storeObjects(part.part(e.name()), e.val, out); err != nil {
 				return err
 			}
 		}

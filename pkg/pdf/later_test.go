@@ -188,14 +188,52 @@ func TestCompareTellsWhatChanged(t *testing.T) {
 		"written by another program": {nil, map[int]string{
 			3: "<< /Annots [ 20 0 R ] /Contents 4 0 R /MediaBox [ 0.0 0 9 9.00 ] /Parent 2 0 R /Type /Page >>",
 			5: "<< /SigFlags 3 /Fields [ 6 0 R 7 0 R 20 0 R ] /DR << >> >>", 20: newField, 21: sigValue, 22: emptyStream,
+		}, pdf.Change{Signatures: true, Form: true}},
+		"resources for a form that is drawn anew": {map[int]string{5: "<</Fields[6 0 R 7 0 R]/SigFlags 3/NeedAppearances true>>"}, map[int]string{
+			5: "<</Fields[6 0 R 7 0 R]/SigFlags 3/NeedAppearances true/DR<</Font<<>>>>>>",
+		}, pdf.Change{Form: true, Other: true}},
+		"the look of what is signed": {map[int]string{7: "<</FT/Sig/T(Blank)/Rect[0 0 5 5]/V 8 0 R/AP<</N 4 0 R>>>>", 8: sigValue}, map[int]string{
+			7: "<</FT/Sig/T(Blank)/Rect[0 0 5 5]/V 8 0 R/AP<</N 22 0 R>>>>", 22: emptyStream,
+		}, pdf.Change{Other: true}},
+		"the look of a widget of what is signed": {map[int]string{7: "<</FT/Sig/T(Blank)/V 8 0 R/Kids[9 0 R]>>", 8: sigValue, 9: "<</Subtype/Widget/Rect[0 0 5 5]/Parent 7 0 R>>"}, map[int]string{
+			9: "<</Subtype/Widget/Rect[0 0 5 5]/Parent 7 0 R/AP<</N 22 0 R>>>>", 22: emptyStream,
+		}, pdf.Change{Other: true}},
+		"a blank field that gets a look": {nil, map[int]string{7: "<</FT/Sig/T(Blank)/Rect[0 0 5 5]/AP<</N 22 0 R>>>>", 22: emptyStream}, pdf.Change{Signatures: true, Other: true}},
+		"a widget of nothing": {nil, map[int]string{
+			3: page + "/Annots[20 0 R]>>", 20: "<</Type/Annot/Subtype/Widget/Rect[0 0 9 9]/Parent 21 0 R/AP<</N 22 0 R>>>>", 21: "<</X 1>>", 22: emptyStream,
+		}, pdf.Change{Other: true}},
+		"a field with a widget of its own": {nil, map[int]string{
+			3: page + "/Annots[20 0 R]>>", 5: "<</Fields[6 0 R 7 0 R 21 0 R]/SigFlags 3>>",
+			20: "<</Type/Annot/Subtype/Widget/Rect[0 0 9 9]/Parent 21 0 R/AP<</N 22 0 R>>>>", 21: "<</FT/Sig/T(Anna)/Kids[20 0 R]/V 23 0 R>>", 22: emptyStream, 23: sigValue,
 		}, signed},
+		"a content that says it is metadata": {map[int]string{4: "<</Type/Metadata/Length 1>>stream\nx\nendstream"}, map[int]string{
+			4: "<</Type/Metadata/Length 1>>stream\ny\nendstream",
+		}, pdf.Change{Other: true}},
+		"a content that is metadata too": {map[int]string{
+			1: "<</Type/Catalog/Pages 2 0 R/AcroForm 5 0 R/Metadata 4 0 R>>", 4: "<</Type/Metadata/Length 1>>stream\nx\nendstream",
+		}, map[int]string{4: "<</Type/Metadata/Length 1>>stream\ny\nendstream"}, pdf.Change{Other: true}},
+		"metadata": {map[int]string{
+			1: "<</Type/Catalog/Pages 2 0 R/AcroForm 5 0 R/Metadata 11 0 R>>", 11: "<</Type/Metadata/Length 1>>stream\nx\nendstream",
+		}, map[int]string{11: "<</Type/Metadata/Length 1>>stream\ny\nendstream"}, pdf.Change{}},
+		"resources in the store": {map[int]string{
+			1: "<</Type/Catalog/Pages 2 0 R/AcroForm 5 0 R/DSS<</X 9 0 R>>>>", 9: "<</XObject 10 0 R>>", 10: "<</Fm 4 0 R>>",
+			3: page + "/Resources 9 0 R>>",
+		}, map[int]string{10: "<</Fm 22 0 R>>", 22: emptyStream}, pdf.Change{Other: true}},
+		"resources as an entry of the store": {map[int]string{
+			1: "<</Type/Catalog/Pages 2 0 R/AcroForm 5 0 R/DSS<</VRI 9 0 R>>>>", 9: "<</XObject 10 0 R>>", 10: "<</TS 4 0 R>>",
+			3: page + "/Resources 9 0 R>>",
+		}, map[int]string{10: "<</TS 22 0 R>>", 22: emptyStream}, pdf.Change{Other: true}},
+		"a locked field that hides its group": {map[int]string{
+			6: "<</T(Text)/Kids[10 0 R]>>", 10: "<</FT/Tx/T(v)/V(100)>>", 7: "<</FT/Sig/T(Blank)/Rect[0 0 5 5]/V 8 0 R>>",
+			8: "<</Type/Sig/Reference[<</TransformMethod/FieldMDP/TransformParams<</Action/Include/Fields[(Text)]>>>>]/ByteRange[0 1 2 3]/Contents<00>>>",
+		}, map[int]string{10: "<</FT/Tx/T(v)/V(999)>>"}, pdf.Change{Form: true, Other: true}},
 		"a blank field that is signed": {nil, map[int]string{7: "<</FT/Sig/T(Blank)/Rect[0 0 5 5]/V 21 0 R/AP<</N 22 0 R>>>>", 21: sigValue, 22: emptyStream}, signed},
 		"a blank field that moves":     {nil, map[int]string{7: "<</FT/Sig/T(Blank)/Rect[0 0 9 9]/V 21 0 R>>", 21: sigValue}, pdf.Change{Other: true}},
 		"a signature made another": {map[int]string{7: "<</FT/Sig/T(Blank)/Rect[0 0 5 5]/V 8 0 R>>", 8: sigValue}, map[int]string{
 			7: "<</FT/Sig/T(Blank)/Rect[0 0 5 5]/V 21 0 R>>", 21: sigValue,
 		}, pdf.Change{Other: true}},
 		"a value":      {nil, map[int]string{6: "<</FT/Tx/T(Text)/V(other)/AP<</N 22 0 R>>>>", 22: emptyStream}, pdf.Change{Form: true}},
-		"another name": {nil, map[int]string{6: "<</FT/Tx/T(Texts)/V(value)>>"}, pdf.Change{Form: true, Other: true}},
+		"another name": {nil, map[int]string{6: "<</FT/Tx/T(Texts)/V(value)>>"}, pdf.Change{Other: true}},
 		"a note":       {nil, map[int]string{3: page + "/Annots[20 0 R]>>", 20: "<</Type/Annot/Subtype/Text/Rect[0 0 9 9]>>"}, pdf.Change{Annotations: true}},
 		"a link":       {nil, map[int]string{3: page + "/Annots[20 0 R]>>", 20: "<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/A<</S/URI>>>>"}, pdf.Change{Other: true}},
 		"the page":     {nil, map[int]string{3: page + "/Rotate 90>>"}, pdf.Change{Other: true}},
@@ -251,4 +289,56 @@ func TestRevisionsEndWhereUpdatesEnd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Bytes behind a revision that have no place in an update could be found by readers that are
+// tolerant in other ways.
+func TestCompareAccountsForEveryByte(t *testing.T) {
+	t.Parallel()
+	objects := map[int]string{
+		1: "<</Type/Catalog/Pages 2 0 R>>", 2: "<</Type/Pages/Kids[3 0 R]/Count 1>>", 3: "<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R>>", 4: emptyStream,
+	}
+	const hidden = "4 0 obj\n<</Length 1>>stream\ny\nendstream\nendobj\n"
+	base, at := written(nil, 0, "", objects)
+	store := map[int]string{1: "<</Type/Catalog/Pages 2 0 R/DSS<<>>>>"}
+	honest, _ := written(base, at, "", store)
+	require.True(t, onlyValidation(t, honest, len(base)))
+	behind := func(from, to string) []byte {
+		i := bytes.LastIndex(honest, []byte(from))
+		require.Greater(t, i, len(base))
+		return slices.Concat(honest[:i], []byte(to), honest[i+len(from):])
+	}
+	with := func(num int, text string) []byte {
+		data, _ := written(base, at, "", map[int]string{1: store[1], num: text})
+		return data
+	}
+	early, _ := written(append(bytes.Clone(base), hidden...), at, "", store)
+	for name, data := range map[string][]byte{
+		"an object that is not listed": early,
+		"no size":                      behind("/Size 50", ""),
+		"a size below zero":            behind("/Size 50", "/Size -1"),
+		"a size by reference":          behind("/Size 50", "/Size 9 0 R"),
+		"a real size":                  behind("/Size 50", "/Size 50.5"),
+		"a small size":                 behind("/Size 50", "/Size 4"),
+		"a short row":                  behind(" 00000 n\r\n", " 00000 n\n"),
+		"another offset of the table":  behind("startxref\n", "startxref\n000"),
+		"a second end mark":            append(bytes.Clone(honest), "startxref\n9\n%%EOF\n"...),
+		"a comment with an object":     append(bytes.Clone(honest), "%4 0 obj\n"...),
+		"text behind the end":          append(bytes.Clone(honest), "x"...),
+		"text before the table":        behind("xref\n1 1", "x xref\n1 1"),
+		"no end of an object":          behind("endobj\n", "\n"),
+		"an object in a stream":        with(9, fmt.Sprintf("<</Length %d>>stream\n%s\nendstream", len(hidden), hidden)),
+		"a trailer in a stream":        with(9, "<</Length 19>>stream\ntrailer<</Root 9 0 R>>\nendstream"),
+		"an object in a string":        with(9, "(4 0 obj)"),
+		"a hybrid file":                behind("/Size 50", fmt.Sprintf("/Size 50/XRefStm %d", at)),
+		"an older section":             behind(fmt.Sprintf("/Prev %d", at), fmt.Sprintf("/Prev %d/Prev %d", at, at)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			change, err := pdf.Compare(t.Context(), bytes.NewReader(data), int64(len(base)), int64(len(data)), pdf.Limits{})
+			require.True(t, err != nil || change.Other)
+		})
+	}
+	require.Equal(t, pdf.Change{}, compare(t, with(9, "(an object)"), len(base)), "objects that nobody names")
+	require.Equal(t, pdf.Change{}, compare(t, behind("startxref", "%by a program\nstartxref"), len(base)), "a comment")
 }

@@ -38,7 +38,6 @@ func (f *file) readXRefs() error {
 		}
 		off = prev
 	}
-	f.starts = visited
 	f.xrefs = merge(f.sections)
 	f.sections = nil
 	switch {
