@@ -32,7 +32,11 @@ func (b *bus) receive(t *testing.T, mode string, answer func(message) int) *rece
 	r := &receiver{answer: answer, changed: make(chan struct{})}
 	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
-	b.ask(t, http.MethodPost, "/subscriptions", object{"url": server.URL, "mode": mode}).decode(t, http.StatusCreated, &r.subscription)
+	made := r.subscription
+	b.ask(t, http.MethodPost, "/subscriptions", object{"url": server.URL, "mode": mode}).decode(t, http.StatusCreated, &made)
+	r.mutex.Lock()
+	r.subscription = made
+	r.mutex.Unlock()
 	t.Cleanup(func() {
 		_, _ = tryCall(t, http.MethodDelete, b.api+proxy+"/subscriptions/"+r.subscription.ID, nil, bearer...)
 	})
@@ -46,12 +50,13 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	m := message{Secret: r.subscription.Secret, Headers: map[string]string{}, Body: string(body)}
+	m := message{Headers: map[string]string{}, Body: string(body)}
 	for name, values := range req.Header {
 		m.Headers[strings.ToLower(name)] = values[0]
 	}
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
+	m.Secret = r.subscription.Secret
 	status := http.StatusNoContent
 	if r.answer != nil {
 		status = r.answer(m)

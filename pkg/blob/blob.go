@@ -237,7 +237,7 @@ func remove(path string) error {
 func makeDir(root, dir string) error {
 	err := os.Mkdir(dir, 0o700)
 	if errors.Is(err, fs.ErrExist) {
-		return nil
+		return syncDir(filepath.Dir(dir)) // whoever made it may not have come so far
 	}
 	customer := filepath.Dir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

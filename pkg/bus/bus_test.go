@@ -328,7 +328,10 @@ func TestCallsAreBounded(t *testing.T) {
 	release := make(chan struct{})
 	stop := bustest.Go(t, func(ctx context.Context) error {
 		return bus.ServeSubjects(ctx, b.Conn, "echo", map[string]bus.Verb{
-			"qry.demo.ERP.say": func(context.Context, []byte) (any, error) {
+			"qry.demo.ERP.*": func(ctx context.Context, _ []byte) (any, error) {
+				if bus.RequestSubject(ctx) == "qry.demo.ERP.ready" {
+					return "ready", nil
+				}
 				defer underWay.Add(-1)
 				for n := underWay.Add(1); ; {
 					if before := most.Load(); n <= before || most.CompareAndSwap(before, n) {
@@ -341,7 +344,7 @@ func TestCallsAreBounded(t *testing.T) {
 		}, b.Log)
 	})
 	bustest.Eventually(t, func() bool {
-		_, err := b.Conn.Request("$SRV.PING.echo", nil, time.Second)
+		_, err := b.Conn.Request("qry.demo.ERP.ready", nil, time.Second)
 		return err == nil
 	}, "the service answers")
 	answers, err := b.Conn.SubscribeSync(nats.NewInbox())
@@ -382,7 +385,7 @@ func TestCallsAreAnswered(t *testing.T) {
 		}, b.Log)
 	})
 	bustest.Eventually(t, func() bool {
-		_, err := b.Conn.Request("$SRV.PING.answers", nil, time.Second)
+		_, err := b.Conn.Request("qry.demo.ERP.ready", nil, time.Second)
 		return err == nil
 	}, "the service answers")
 	for verb, want := range map[string]struct{ code, text, data string }{

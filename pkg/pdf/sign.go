@@ -110,6 +110,13 @@ func (e *edit) fill(fl *field, signature ref) error {
 		}
 	}
 	e.set(fl.obj, sets...)
+	// A widget that is an object of its own takes the value from its field, but poppler and
+	// MuPDF look for it there.
+	for _, w := range fl.widgets {
+		if w.obj.ref != fl.obj.ref {
+			e.set(w.obj, sets[0])
+		}
+	}
 	return nil
 }
 

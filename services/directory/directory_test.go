@@ -205,6 +205,12 @@ func TestSignatureLevelOfTheTaskOfTheCustomerOfTheBus(t *testing.T) {
 		require.NoError(t, f.service.EnsureCustomer(t.Context(), demo))
 		require.Equal(t, contract.LevelBB, level(""))
 		require.Equal(t, contract.LevelBT, level(contract.LevelBT))
+		demo.SignatureLevel = contract.LevelBLTA
+		require.NoError(t, f.service.EnsureCustomer(t.Context(), demo))
+		require.Equal(t, contract.LevelBLTA, level(""))
+		files := prepared(tasks(task("annaU")))
+		files.Envelope.TrustLevelCode = contract.TrustDigitalP7M
+		require.Equal(t, contract.LevelBLT, f.resolved(t, files).Tasks[0].SignatureLevel, "the highest around a file")
 		demo.SignatureLevel = ""
 		require.NoError(t, f.service.EnsureCustomer(t.Context(), demo))
 		require.Equal(t, provider.DefaultLevel, level(""))

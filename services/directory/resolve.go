@@ -115,8 +115,11 @@ func (r *resolution) task(i int, task contract.Task) handover.Task {
 		r.problem(contract.CodeOf(err), path+".confString", "%s", contract.Sentence(err))
 		return out
 	}
-	if conf.SignatureLevel != "" {
+	switch {
+	case conf.SignatureLevel != "":
 		out.SignatureLevel = conf.SignatureLevel
+	case out.SignatureLevel == contract.LevelBLTA && out.Format == contract.CAdES:
+		out.SignatureLevel = contract.LevelBLT // the highest that there is around a file; who asks for more by name is refused
 	}
 	out.QR = r.settings.qr
 	if conf.QR != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -159,9 +160,11 @@ func (s *Service) preparePack(ctx context.Context, m *bus.Incoming) (any, error)
 	var group errgroup.Group
 	group.SetLimit(prepareAtOnce)
 	for _, c := range list {
-		group.Go(func() (err error) {
-			c.prepared, err = s.prepare(bus.Extract(ctx, c.m.Header), c.m)
-			return err
+		group.Go(func() error {
+			return s.guard(c.m, func() (err error) {
+				c.prepared, err = s.prepare(bus.Extract(ctx, c.m.Header), c.m)
+				return err
+			})
 		})
 	}
 	return list, group.Wait()
@@ -181,6 +184,18 @@ func (s *Service) applyPack(ctx context.Context, tx *store.Tx, _ *bus.Incoming, 
 	return nil
 }
 
+// guard turns a panic over one command of a pack into an error of that command: the stage
+// sees to the pack as a whole, and not to the goroutines that prepare it.
+func (s *Service) guard(m *bus.Incoming, do func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.Log.Error("command panicked", "message", m.ID, "panic", r, "stack", string(debug.Stack()))
+			err = errors.New("command panicked")
+		}
+	}()
+	return do()
+}
+
 // giveUpPack does for a pack what can be done: commands that can be handled are, the
 // others end with an error.
 func (s *Service) giveUpPack(ctx context.Context, tx *store.Tx, m *bus.Incoming, cause error) error {
@@ -190,12 +205,14 @@ func (s *Service) giveUpPack(ctx context.Context, tx *store.Tx, m *bus.Incoming,
 	}
 	for _, c := range list {
 		ctx := bus.Extract(ctx, c.m.Header)
-		err := tx.Savepoint(ctx, func() error {
-			prepared, err := s.prepare(ctx, c.m)
-			if err != nil {
-				return err
-			}
-			return s.apply(ctx, tx, c.m, prepared)
+		err := s.guard(c.m, func() error {
+			return tx.Savepoint(ctx, func() error {
+				prepared, err := s.prepare(ctx, c.m)
+				if err != nil {
+					return err
+				}
+				return s.apply(ctx, tx, c.m, prepared)
+			})
 		})
 		if err == nil {
 			continue

@@ -301,3 +301,16 @@ func TestCommandThatCannotBeHandledEnds(t *testing.T) {
 	require.Equal(t, "error", r.done(t, "demo", "op-1").ReturnStatus.Code)
 	r.leavesNothing(t)
 }
+
+// The same over HTTP, where commands are prepared in goroutines of their own.
+func TestHTTPCommandThatCannotBeHandledEnds(t *testing.T) {
+	t.Parallel()
+	r := onSQLite(t, func(o *intake.Options) {
+		o.Blobs = faulty{o.Blobs, func() error { panic("bug") }}
+	})
+	r.put(t, proxy+"/envelopes/E-1", encode(t, insert("E-1")))
+	h := r.next(t)
+	require.Equal(t, contract.CodeError, h.refusal.Code)
+	require.Equal(t, "E-1", h.refusal.Operation.ExternalID)
+	r.leavesNothing(t)
+}

@@ -103,6 +103,10 @@ func (w *world) start(instance string) (s *relay.Service, stop func()) {
 	s = w.service(instance)
 	stop = bustest.Go(w.t, s.Run)
 	bustest.Eventually(w.t, s.Ready, "relay is ready")
+	bustest.Eventually(w.t, func() bool {
+		var l relay.List
+		return bus.Call(w.t.Context(), w.bus.Conn, "notification-relay", "deliveries", relay.ListRequest{Customer: "demo"}, &l) == nil
+	}, "relay answers calls")
 	return s, stop
 }
 

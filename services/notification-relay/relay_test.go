@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ import (
 	"signbus.dev/pkg/journal"
 	"signbus.dev/pkg/store/storetest"
 	relay "signbus.dev/services/notification-relay"
+	"signbus.dev/services/notification-relay/webhook"
 )
 
 func TestEventsReachTheSubscriptionsThatWantThem(t *testing.T) {
@@ -209,13 +211,17 @@ func TestBreakerPausesAndProbes(t *testing.T) {
 		w.cfg.Schedule = append(w.cfg.Schedule, make([]time.Duration, 100)...)
 		w.cfg.Breaker.Failures, w.cfg.Breaker.Pause, w.cfg.Breaker.MaxPause = 3, 40*time.Millisecond, 80*time.Millisecond
 		w.start("one")
+		var all []journal.Entry
 		for i := range 40 {
-			w.emit(entry(fmt.Sprintf("e%d", i), 1))
+			all = append(all, entry(fmt.Sprintf("e%d", i), 1))
 		}
+		w.emit(all...)
 		bustest.Eventually(w.t, func() bool {
 			return w.number(`SELECT COALESCE(MAX(pauses), 0) FROM relay_endpoints`) >= 3 && w.number(`SELECT COUNT(*) FROM relay_deliveries`) == 40
 		}, "three pauses, and all events taken")
-		require.Less(w.t, len(r.ids()), 20, "most of the 40 wait without being tried")
+		// Before the first pause up to Failures+PerEndpoint tries; then one for each pause, and one under way.
+		tries := int64(len(r.ids()))
+		require.LessOrEqual(w.t, tries, 3+2+1+w.number(`SELECT MAX(pauses) FROM relay_endpoints`), "the others wait without being tried")
 		require.LessOrEqual(w.t, most.Load(), int64(2))
 		list := w.list(relay.ListRequest{Status: relay.Pending})
 		require.Len(w.t, list.Deliveries, 40)
@@ -339,10 +345,11 @@ func TestUnpublishedSubscriptionKeepsWhatIsPending(t *testing.T) {
 			}
 		})
 		sub := w.subscribe(handover.Subscription{ID: "s", URL: r.URL})
-		w.cfg.Schedule = []time.Duration{0, 50 * time.Millisecond, 50 * time.Millisecond, time.Hour}
+		// Never the last try, however late this test is.
+		w.cfg.Schedule = append(webhook.Schedule{0}, slices.Repeat(webhook.Schedule{500 * time.Millisecond}, 500)...)
 		_, stop := w.start("one")
 		w.emit(entry("e1", 1))
-		bustest.Eventually(w.t, func() bool { return len(r.ids()) == 1 }, "first try")
+		bustest.Eventually(w.t, func() bool { return len(r.ids()) >= 1 }, "first try")
 		stop()
 		require.Equal(w.t, 1, w.count(relay.Pending))
 
@@ -436,14 +443,14 @@ func TestLongTryStaysWithItsProcess(t *testing.T) {
 	let := sync.OnceFunc(func() { close(release) })
 	t.Cleanup(let)
 	w.subscribe(handover.Subscription{ID: "s", URL: r.URL})
-	w.cfg.Lease = 2 * time.Second
+	w.cfg.Lease = 6 * time.Second
 	w.start("one")
 	w.start("two")
 	w.emit(entry("slow", 1))
 	bustest.Eventually(t, func() bool { return len(r.ids()) == 1 }, "the slow try is under way")
 	first := w.number(`SELECT due_at FROM relay_lanes WHERE envelope = 'slow'`)
 	bustest.Eventually(t, func() bool {
-		return w.number(`SELECT due_at FROM relay_lanes WHERE envelope = 'slow'`) > first+3*w.cfg.Lease.Microseconds()
+		return w.number(`SELECT due_at FROM relay_lanes WHERE envelope = 'slow'`) > first+2*w.cfg.Lease.Microseconds()
 	}, "the claim is renewed well beyond its first end")
 	let()
 	w.waitFor(relay.Delivered, 1)

@@ -82,10 +82,21 @@ func Go(t testing.TB, run func(context.Context) error) (stop func()) {
 	return stop
 }
 
-// Eventually waits until the condition holds.
+// Eventually waits until the condition holds. It asks in the goroutine of the test, so that
+// the condition may end the test.
 func Eventually(t testing.TB, condition func() bool, what string) {
 	t.Helper()
-	require.Eventually(t, condition, Patience, 5*time.Millisecond, what)
+	end := time.NewTimer(Patience)
+	defer end.Stop()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for !condition() {
+		select {
+		case <-again.C:
+		case <-end.C:
+			require.FailNow(t, "condition never satisfied", what)
+		}
+	}
 }
 
 // Next returns the next messages of a stream from a subject, waiting for them.

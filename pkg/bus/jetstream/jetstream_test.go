@@ -125,13 +125,13 @@ func TestSlowHandlerKeepsItsMessage(t *testing.T) {
 	t.Parallel()
 	b := bustest.Start(t)
 	publish(t, b, 0, 1)
-	s := jetstream.NewSubscriber(jetstream.Options{JS: b.JS, Log: b.Log, Group: "slow", AckWait: 2 * time.Second})
+	s := jetstream.NewSubscriber(jetstream.Options{JS: b.JS, Log: b.Log, Group: "slow", AckWait: 6 * time.Second})
 	messages := subscribe(t, s, topic)
 	m := receive(t, messages)
 	select {
 	case <-messages:
 		require.Fail(t, "the message came again while its handler worked")
-	case <-time.After(5 * time.Second): // more than twice what JetStream waits
+	case <-time.After(14 * time.Second): // more than twice what JetStream waits
 	}
 	m.Ack()
 	settled(t, b, "slow-evt-demo-ERP-operation-done")

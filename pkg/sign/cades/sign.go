@@ -113,6 +113,7 @@ func (m *Message) finish(ctx context.Context, pending *cms.Pending, value []byte
 		return err
 	}
 	pending.Now = p.Now
+	p.Chain = pending.Chain()
 	info, err := pending.SignerInfo(ctx, value, p.Timestamp)
 	if err != nil {
 		return err

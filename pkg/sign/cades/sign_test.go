@@ -184,9 +184,13 @@ func TestTwoPhases(t *testing.T) {
 		message, options := pending.ToSign()
 		value, err := key.Sign(rand.Reader, message, options)
 		require.NoError(t, err)
+		p.Chain = nil // whoever finishes need not have it
 		again := open(t, signed, false)
 		require.ErrorIs(t, again.Finish(t.Context(), pending, value[1:], p), cms.ErrSignature)
 		require.NoError(t, again.Finish(t.Context(), pending, value, p))
+		reports, err := open(t, bytesOf(t, again), false).Verify(t.Context(), c.root.Roots, now)
+		require.NoError(t, err)
+		require.Equal(t, cades.LevelBLT, reports[1].Level)
 		c.requireOpenSSL(t, bytesOf(t, again), false)
 
 		other := cades.New(source([]byte("another file")), false)

@@ -44,7 +44,11 @@ func begin(req Request, contentType asn1.ObjectIdentifier) (*Pending, error) {
 	if err := checkValidity(leaf, p.now()); err != nil {
 		return nil, err
 	}
-	if err := CheckUsage(leaf); err != nil {
+	usage := CheckUsage
+	if !contentType.Equal(oidData) {
+		usage = checkKeyUsage // a time-stamp authority signs what is no document
+	}
+	if err := usage(leaf); err != nil {
 		return nil, err
 	}
 	var err error
@@ -66,8 +70,27 @@ func begin(req Request, contentType asn1.ObjectIdentifier) (*Pending, error) {
 	return p, nil
 }
 
-// CheckUsage refuses a certificate whose key usage (RFC 5280, 4.2.1.3) is not for signing documents.
+// CheckUsage refuses a certificate whose key usage (RFC 5280, 4.2.1.3) is not for signing
+// documents, and one whose extended key usages (4.2.1.12) are all for something else.
 func CheckUsage(leaf *x509.Certificate) error {
+	if err := checkKeyUsage(leaf); err != nil {
+		return err
+	}
+	// Those for documents have many names: authorities have their own, and some write
+	// emailProtection or clientAuth, which are for people.
+	if len(leaf.ExtKeyUsage) == 0 || len(leaf.UnknownExtKeyUsage) > 0 {
+		return nil
+	}
+	for _, usage := range leaf.ExtKeyUsage {
+		switch usage {
+		case x509.ExtKeyUsageAny, x509.ExtKeyUsageEmailProtection, x509.ExtKeyUsageClientAuth:
+			return nil
+		}
+	}
+	return fmt.Errorf("extended key usage of the certificate does not allow signing documents: %w", ErrUnsupported)
+}
+
+func checkKeyUsage(leaf *x509.Certificate) error {
 	const signing = x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment
 	if leaf.KeyUsage != 0 && leaf.KeyUsage&signing == 0 {
 		return fmt.Errorf("key usage of the certificate does not allow signing: %w", ErrUnsupported)
@@ -87,6 +110,9 @@ func (p *Pending) now() time.Time {
 func (p *Pending) ToSign() (message []byte, options crypto.SignerOpts) {
 	return p.scheme.toSign(p.attributes), p.scheme.options
 }
+
+// Chain is the signer's certificate with those above it, as Begin was given them.
+func (p *Pending) Chain() []*x509.Certificate { return p.chain }
 
 // Hash is the hash of the signed bytes.
 func (p *Pending) Hash() crypto.Hash { return p.scheme.hash }

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"io"
@@ -164,6 +165,10 @@ func TestSignRefuses(t *testing.T) {
 			authority := signtest.NewAuthority(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCertSign })
 			r.Signer, r.Chain = authority.Key, []*x509.Certificate{authority.Certificate}
 		}, cms.ErrUnsupported},
+		"certificate of a server": {func(r *cms.Request) {
+			r.Chain = root.Issue(key.Public(), func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
+		}, cms.ErrUnsupported},
+		"certificate for time-stamps": {func(r *cms.Request) { r.Chain = root.Issue(key.Public(), signtest.ForTimestamps(true)) }, cms.ErrUnsupported},
 		"no time-stamp": {func(r *cms.Request) {
 			r.Timestamp = func(context.Context, []byte) ([]byte, error) { return nil, unavailable }
 		}, unavailable},
@@ -225,5 +230,24 @@ func BenchmarkSign(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// Those who sign documents have certificates for many things, but not only for others.
+func TestExtendedKeyUsage(t *testing.T) {
+	t.Parallel()
+	documents := asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 36} // RFC 9336
+	server, mail := x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageEmailProtection
+	for name, c := range map[string]struct {
+		known   []x509.ExtKeyUsage
+		unknown []asn1.ObjectIdentifier
+		allowed bool
+	}{
+		"none": {nil, nil, true}, "mail": {[]x509.ExtKeyUsage{mail}, nil, true}, "documents": {nil, []asn1.ObjectIdentifier{documents}, true},
+		"a server and mail": {[]x509.ExtKeyUsage{server, mail}, nil, true}, "a server": {[]x509.ExtKeyUsage{server}, nil, false},
+		"revocation": {[]x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning}, nil, false},
+	} {
+		certificate := signtest.SelfSigned(signtest.Key("P-256"), func(t *x509.Certificate) { t.ExtKeyUsage, t.UnknownExtKeyUsage = c.known, c.unknown })
+		require.Equal(t, c.allowed, cms.CheckUsage(certificate) == nil, name)
 	}
 }

@@ -240,6 +240,12 @@ func TestStore(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, renewed.leaf.Raw, key.Chain[0].Raw, "the last certificate counts")
 	requireWorks(t, key, 2)
+	for range 2 {
+		require.NoError(t, store.Certify(t.Context(), "anna", []*x509.Certificate{made.leaf}))
+		key, err = keys.Open(t.Context(), "store:anna", options)
+		require.NoError(t, err)
+		require.Equal(t, made.leaf.Raw, key.Chain[0].Raw, "also when it was there before")
+	}
 
 	listed, err := keys.List(t.Context(), options.Store)
 	require.NoError(t, err)

@@ -131,6 +131,14 @@ func (s *Store) Certify(ctx context.Context, name string, certificates []*x509.C
 		return err
 	}
 	for number := 1; ; number++ {
+		// The last one counts: it may be one that was there before.
+		_, err := s.keeper.Get(ctx, chainName(name, number+1))
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, pki.ErrNotFound) {
+			return err
+		}
 		stored, err := s.keeper.PutIfAbsent(ctx, chainName(name, number), value)
 		if err != nil || slices.Equal(stored, value) {
 			return err

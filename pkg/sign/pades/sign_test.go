@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -412,4 +413,28 @@ func TestWriteToCopiesFiles(t *testing.T) {
 	require.NoError(t, err)
 	defer out.Close()
 	require.ErrorIs(t, made.WriteTo(t.Context(), out, src), io.EOF)
+}
+
+// A field whose widget is an object of its own is signed for readers that look at the widget, too.
+func TestFieldWithAWidgetOfItsOwn(t *testing.T) {
+	t.Parallel()
+	data := pdfOf(
+		"<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[4 0 R]/SigFlags 1>>>>", "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+		"<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 300]/Resources<<>>/Annots[6 0 R]>>", "<</T(Contract)/Kids[5 0 R]>>",
+		"<</T(Anna)/FT/Sig/Parent 4 0 R/Kids[6 0 R]>>", "<</Type/Annot/Subtype/Widget/Parent 5 0 R/F 4/Rect[50 50 250 110]/P 3 0 R>>",
+	)
+	data, _ = sign(t, data, newSigner("Anna", "P-256"), pades.Params{Field: "Contract.Anna", Appearance: lines("Anna")})
+	data, _ = sign(t, data, newSigner("Bruno", "P-256"), pades.Params{})
+	requireValid(t, data, 2)
+	requireJudges(t, data, 2)
+}
+
+// pdfOf writes the objects 1 to n, of which the first is the catalog.
+func pdfOf(objects ...string) []byte {
+	out, table := []byte("%PDF-1.7\n"), fmt.Sprintf("xref\n0 %d\n0000000000 65535 f\r\n", len(objects)+1)
+	for i, object := range objects {
+		table += fmt.Sprintf("%010d 00000 n\r\n", len(out))
+		out = fmt.Appendf(out, "%d 0 obj\n%s\nendobj\n", i+1, object)
+	}
+	return fmt.Appendf(out, "%strailer\n<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n", table, len(objects)+1, len(out))
 }

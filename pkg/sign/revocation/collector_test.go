@@ -526,3 +526,20 @@ func TestSourcesInTurn(t *testing.T) {
 	_, err = revocation.First{}.Collect(t.Context(), a.chain(leaf), now)
 	require.ErrorIs(t, err, revocation.ErrUnavailable)
 }
+
+// That a certificate was revoked does not end with the list that says so, unless it was on hold.
+func TestRevocationOutlivesItsList(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	leaf, _ := a.issue()
+	list := func(reason int, from, until time.Time) []byte {
+		return a.CRL(from, until, x509.RevocationListEntry{SerialNumber: leaf.SerialNumber, RevocationTime: now.Add(-48 * time.Hour), ReasonCode: reason})
+	}
+	for reason, want := range map[int]revocation.State{1: revocation.Revoked, 4: revocation.Revoked, 6: revocation.Unknown} {
+		data := revocation.Data{CRLs: [][]byte{list(reason, now.Add(-24*time.Hour), now.Add(-time.Hour))}}
+		require.Equal(t, want, data.Status(leaf, a.Certificate, now).State, reason)
+		require.Equal(t, revocation.Good, data.Status(leaf, a.Certificate, now.AddDate(0, 0, -3)).State, "before that it was good")
+		data.CRLs = append(data.CRLs, a.CRL(now.Add(-time.Minute), now.Add(time.Hour)))
+		require.Equal(t, revocation.Good, data.Status(leaf, a.Certificate, now).State, "a newer list decides")
+	}
+}

@@ -55,6 +55,7 @@ type Reason int
 const (
 	affiliationChanged   Reason = 3
 	cessationOfOperation Reason = 5
+	certificateHold      Reason = 6
 )
 
 var reasons = []string{
@@ -187,7 +188,7 @@ func (d Data) status(cert, issuer *x509.Certificate, at time.Time, depth int) St
 	var best *answer
 	var errs []error
 	consider := func(a *answer, err error) {
-		if err == nil {
+		if err == nil && !a.final() {
 			err = a.fits(at)
 		}
 		if err == nil && a.responder != nil {
@@ -256,6 +257,10 @@ func (a *answer) until() time.Time {
 	}
 	return a.nextUpdate
 }
+
+// final tells whether an answer holds for ever: only a certificate on hold becomes good
+// again (RFC 5280, 5.3.1).
+func (a *answer) final() bool { return a.state == Revoked && a.reason != certificateHold }
 
 func (a *answer) fits(at time.Time) error {
 	if at.After(a.until()) {

@@ -103,37 +103,41 @@ func (p *Pool) first(ctx context.Context, digest func(*Client) []byte) ([]byte, 
 }
 
 func (p *Pool) ask(ctx context.Context, m *member, digest []byte) ([]byte, error) {
-	if err := m.enter(p.options.Now()); err != nil {
+	probe, err := m.enter(p.options.Now())
+	if err != nil {
 		return nil, err
+	}
+	if probe {
+		defer m.leave() // also when the client panics
 	}
 	start := p.options.Now()
 	token, err := m.client.ask(ctx, digest)
 	now := p.options.Now()
 	if err != nil && ctx.Err() != nil {
-		m.leave() // The caller went away; the authority is not to blame.
-		return nil, err
+		return nil, err // The caller went away; the authority is not to blame.
 	}
 	p.options.Observe(m.client.Host(), now.Sub(start), err)
 	if err != nil {
-		m.fail(now, p.options.Pause, p.options.LongestPause)
+		m.fail(probe, now, p.options.Pause, p.options.LongestPause)
 		return nil, err
 	}
 	m.succeed()
 	return token, nil
 }
 
-// enter refuses while an authority pauses, and lets one caller through at the end of a pause.
-func (m *member) enter(now time.Time) error {
+// enter refuses while an authority pauses, and lets one caller through at the end of a pause,
+// who has to leave.
+func (m *member) enter(now time.Time) (probe bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.failures == 0 {
-		return nil
+		return false, nil
 	}
 	if m.probing || now.Before(m.until) {
-		return fmt.Errorf("%w until %s", ErrPaused, m.until.UTC().Format(time.RFC3339))
+		return false, fmt.Errorf("%w until %s", ErrPaused, m.until.UTC().Format(time.RFC3339))
 	}
 	m.probing = true
-	return nil
+	return true, nil
 }
 
 func (m *member) leave() {
@@ -145,14 +149,14 @@ func (m *member) leave() {
 func (m *member) succeed() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.failures, m.probing = 0, false
+	m.failures = 0
 }
 
 // fail counts once for all requests that were under way when the pause began.
-func (m *member) fail(now time.Time, first, longest time.Duration) {
+func (m *member) fail(probe bool, now time.Time, first, longest time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.failures > 0 && !m.probing && now.Before(m.until) {
+	if m.failures > 0 && !probe {
 		return
 	}
 	pause := first
@@ -161,7 +165,7 @@ func (m *member) fail(now time.Time, first, longest time.Duration) {
 			break
 		}
 	}
-	m.failures, m.probing, m.until = m.failures+1, false, now.Add(min(pause, longest))
+	m.failures, m.until = m.failures+1, now.Add(min(pause, longest))
 }
 
 // poolError is an ErrUnavailable that keeps what each authority failed by.

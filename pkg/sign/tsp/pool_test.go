@@ -96,7 +96,7 @@ type poolRig struct {
 	observed []string
 }
 
-func newPoolRig(t testing.TB) *poolRig {
+func newPoolRig(t testing.TB, patience time.Duration) *poolRig {
 	t.Helper()
 	rig := &poolRig{clock: &hands{at: now}}
 	authority, ca := setup(t, func(o *tsp.AuthorityOptions) { o.Now = rig.clock.now })
@@ -106,7 +106,7 @@ func newPoolRig(t testing.TB) *poolRig {
 	var err error
 	rig.pool, err = tsp.NewPool(tsp.PoolOptions{
 		Authorities: []tsp.ClientOptions{
-			{URL: secret + "/tsa", Roots: ca.Roots(), Timeout: 300 * time.Millisecond}, {URL: rig.second.URL, Roots: ca.Roots(), Hash: crypto.SHA512},
+			{URL: secret + "/tsa", Roots: ca.Roots(), Timeout: patience}, {URL: rig.second.URL, Roots: ca.Roots(), Hash: crypto.SHA512},
 		},
 		Now: rig.clock.now,
 		Observe: func(host string, _ time.Duration, err error) {
@@ -146,7 +146,7 @@ func (r *poolRig) stamp(t testing.TB) error {
 
 func TestPoolFailsOverInOrder(t *testing.T) {
 	t.Parallel()
-	rig := newPoolRig(t)
+	rig := newPoolRig(t, time.Minute)
 	require.NoError(t, rig.stamp(t))
 	require.Equal(t, []int{1, 0}, []int{rig.first.count(), rig.second.count()})
 
@@ -163,7 +163,11 @@ func TestPoolFailsOverInOrder(t *testing.T) {
 			}
 		},
 	} {
-		rig := newPoolRig(t)
+		patience := time.Minute
+		if name == "silent" {
+			patience = 300 * time.Millisecond
+		}
+		rig := newPoolRig(t, patience)
 		rig.first.set(spoil)
 		require.NoError(t, rig.stamp(t), name)
 		require.Equal(t, []string{"first failed", "second"}, rig.observed, name)
@@ -173,7 +177,7 @@ func TestPoolFailsOverInOrder(t *testing.T) {
 
 func TestPoolPausesWhoFails(t *testing.T) {
 	t.Parallel()
-	rig := newPoolRig(t)
+	rig := newPoolRig(t, time.Minute)
 	rig.first.set(status(http.StatusBadGateway))
 	for failure, seconds := range []int{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
 		pause := time.Duration(seconds) * time.Second
@@ -198,13 +202,15 @@ func TestPoolPausesWhoFails(t *testing.T) {
 // At the end of a pause one caller asks; the others go on to the next authority.
 func TestPoolProbesWithOneCaller(t *testing.T) {
 	t.Parallel()
-	rig := newPoolRig(t)
+	rig := newPoolRig(t, time.Minute)
 	rig.first.set(status(http.StatusBadGateway))
 	require.NoError(t, rig.stamp(t))
 	rig.clock.move(time.Second)
 	rig.first.count()
 	rig.second.count()
 	entered, leave := make(chan struct{}), make(chan struct{})
+	let := sync.OnceFunc(func() { close(leave) })
+	t.Cleanup(let)
 	rig.first.set(func(w http.ResponseWriter, _ *http.Request) {
 		close(entered)
 		<-leave
@@ -220,14 +226,14 @@ func TestPoolProbesWithOneCaller(t *testing.T) {
 		require.NoError(t, rig.stamp(t))
 	}
 	require.Equal(t, 3, rig.second.count())
-	close(leave)
+	let()
 	require.NoError(t, <-probe)
 	require.Equal(t, 1, rig.first.count())
 }
 
 func TestPoolWithoutAnyAuthority(t *testing.T) {
 	t.Parallel()
-	rig := newPoolRig(t)
+	rig := newPoolRig(t, time.Minute)
 	rig.first.set(status(http.StatusUnauthorized))
 	rig.second.set(nonsense)
 	err := rig.stamp(t)
@@ -255,7 +261,7 @@ func TestPoolWithoutAnyAuthority(t *testing.T) {
 // Who goes away while he waits does not make the authority look bad.
 func TestPoolDoesNotBlameForCallersWhoLeave(t *testing.T) {
 	t.Parallel()
-	rig := newPoolRig(t)
+	rig := newPoolRig(t, time.Minute)
 	entered := make(chan struct{})
 	rig.first.set(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)

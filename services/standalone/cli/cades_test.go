@@ -111,3 +111,22 @@ func TestCAdESRefusals(t *testing.T) {
 		require.Equal(t, before, d.left(t))
 	}
 }
+
+// A message around a PDF file is no PDF file, whatever stands in its first kilobyte.
+func TestMessageAroundAPDFFile(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.write(t, "in.pdf", pdftest.Sample(1, "A contract"))
+	d.must(t, "sign", "@in.pdf", "-o", "@in.pdf.p7m", "--key", "@anna.pem", "--format", "cades")
+	signtest.Run(t, "openssl", "cms", "-sign", "-cades", "-binary", "-nodetach", "-stream", "-md", "sha256", "-in", d.path("in.pdf"), "-outform", "DER",
+		"-out", d.path("theirs.p7m"), "-signer", d.path("anna.pem"), "-inkey", d.path("anna.pem"))
+	for _, name := range []string{"in.pdf.p7m", "theirs.p7m"} {
+		require.Equal(t, 2, d.must(t, "sign", "@"+name, "-o", "@both-"+name, "--key", "@anna.pem").Signatures)
+		got := d.run(t, "verify", "@both-"+name, "--ca", "@ca.pem")
+		require.Zero(t, got.code, got.errs)
+	}
+	refused := d.run(t, "sign", "@in.pdf", "-o", "@other.p7m", "--key", "@anna.pem")
+	require.Equal(t, 2, refused.code)
+	require.Contains(t, refused.errs, "--format cades")
+	require.NoFileExists(t, d.path("other.p7m"))
+}

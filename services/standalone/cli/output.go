@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,11 +22,30 @@ func create(path string, replace bool, input os.FileInfo) (*output, error) {
 	if err := free(path, replace, input); err != nil {
 		return nil, err
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".signbus-*")
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // what a link leads to is replaced, and not the link
+	}
+	file, err := temporary(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
 	return &output{File: file, path: path, replace: replace}, nil
+}
+
+// temporary makes a file that may be read by whom the user's files may be read: the mask of the
+// process applies.
+func temporary(folder string) (*os.File, error) {
+	const mode = 0o666
+	for {
+		file, err := os.OpenFile(filepath.Join(folder, ".signbus-"+rand.Text()), os.O_RDWR|os.O_CREATE|os.O_EXCL, mode) //nolint:gosec // the user's own folder
+		if failed, ok := errors.AsType[*fs.PathError](err); ok {
+			if errors.Is(err, fs.ErrExist) {
+				continue
+			}
+			failed.Path = folder
+		}
+		return file, err
+	}
 }
 
 // free tells whether a file may be written, before the work for it is done.
@@ -36,6 +56,8 @@ func free(path string, replace bool, input os.FileInfo) error {
 		return refuse("OUTPUT_IS_INPUT", fmt.Errorf("%s is the file to sign, which is never altered; write to another file", path))
 	case err == nil && there.IsDir():
 		return refuse("OUTPUT_EXISTS", fmt.Errorf("%s is a folder; name a file", path))
+	case err == nil && !there.Mode().IsRegular():
+		return refuse("OUTPUT_EXISTS", fmt.Errorf("%s is a device or a pipe; name a file", path))
 	case err == nil && !replace:
 		return exists(path)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
@@ -50,8 +72,7 @@ func exists(path string) error {
 
 // commit gives the file its name, once it is on disk.
 func (o *output) commit() error {
-	const mode = 0o644
-	if err := errors.Join(o.Chmod(mode), o.Sync(), o.Close()); err != nil {
+	if err := errors.Join(o.Sync(), o.Close()); err != nil {
 		return err
 	}
 	if err := o.place(); err != nil {

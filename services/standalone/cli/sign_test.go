@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -230,4 +231,46 @@ func TestRefusals(t *testing.T) {
 			require.Equal(t, c.input, d.read(t, "in.pdf"))
 		})
 	}
+}
+
+// What stands at a path may be more than a file.
+func TestOutputIsAFile(t *testing.T) {
+	d := newDesk(t)
+	d.write(t, "in.pdf", pdftest.Sample(1, "A contract"))
+	require.NoError(t, syscall.Mkfifo(d.path("pipe.pdf"), 0o600))
+	got := d.run(t, "sign", "@in.pdf", "-o", "@pipe.pdf", "--force", "--key", "@anna.pem")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.errs, "OUTPUT_EXISTS")
+	info, err := os.Lstat(d.path("pipe.pdf"))
+	require.NoError(t, err)
+	require.NotZero(t, info.Mode()&os.ModeNamedPipe)
+
+	d.write(t, "target.pdf", []byte("old"))
+	require.NoError(t, os.Symlink("target.pdf", d.path("link.pdf")))
+	d.must(t, "sign", "@in.pdf", "-o", "@link.pdf", "--force", "--key", "@anna.pem")
+	require.True(t, bytes.HasPrefix(d.read(t, "target.pdf"), []byte("%PDF-")), "what the link leads to is replaced")
+	info, err = os.Lstat(d.path("link.pdf"))
+	require.NoError(t, err)
+	require.NotZero(t, info.Mode()&os.ModeSymlink)
+
+	require.Equal(t, 2, d.run(t, "sign", "@in.pdf", "-o", "@same.pdf", "--preview", "@./same.pdf", "--key", "@anna.pem").code)
+
+	mask := syscall.Umask(0o077)
+	defer syscall.Umask(mask)
+	d.must(t, "sign", "@in.pdf", "-o", "@private.pdf", "--key", "@anna.pem")
+	info, err = os.Stat(d.path("private.pdf"))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+}
+
+// The authority of the time-stamps is mostly another one.
+func TestVerifyTrustsSeveralFiles(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.write(t, "in.pdf", pdftest.Sample(1, "A contract"))
+	d.must(t, "sign", "@in.pdf", "-o", "@out.pdf", "--key", "@anna.pem")
+	d.write(t, "other.pem", signtest.CertificatePEM(signtest.NewAuthority().Certificate))
+	require.Equal(t, 1, d.run(t, "verify", "@out.pdf", "--ca", "@other.pem").code)
+	require.Zero(t, d.run(t, "verify", "@out.pdf", "--ca", "@ca.pem", "--ca", "@other.pem").code)
+	require.Zero(t, d.run(t, "verify", "@out.pdf", "--ca", "@other.pem", "--ca", "@ca.pem").code)
 }

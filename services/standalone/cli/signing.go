@@ -82,6 +82,9 @@ func (s *signing) run(ctx context.Context) error {
 		return err
 	}
 	if s.format == "pades" || s.format == "" && (isPDF || namedPDF(s.path)) {
+		if looksLikeMessage(s.out) {
+			return usage(fmt.Errorf("a signed PDF file is no message: call %s .pdf, or ask for one with --format cades", s.out))
+		}
 		return s.pdf(ctx)
 	}
 	return s.file(ctx)
@@ -95,6 +98,9 @@ func looksLikePDF(in io.ReaderAt) (bool, error) {
 	n, err := in.ReadAt(start[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, err
+	}
+	if n > 1 && start[0] == 0x30 && start[1] >= 0x80 { // a signed message, which may be around a PDF file
+		return false, nil
 	}
 	return bytes.Contains(start[:n], []byte("%PDF-")), nil
 }
@@ -121,6 +127,8 @@ func (s *signing) usage() error {
 	switch {
 	case s.out == "" && s.preview == "" && s.prepare == "":
 		return errors.New("name the file to write with -o")
+	case s.out != "" && s.preview != "" && samePath(s.out, s.preview):
+		return errors.New("-o and --preview name the same file; name two")
 	case s.field != "" && s.rect != "":
 		return errors.New("--field signs in a field that has its place, --rect makes a new one; give one of them")
 	case s.format != "" && s.format != "pades" && s.format != "cades":
@@ -129,6 +137,13 @@ func (s *signing) usage() error {
 		return fmt.Errorf("level %s needs a time-stamp authority; name one with --tsa", s.at)
 	}
 	return nil
+}
+
+// samePath tells whether two paths name the same file, which need not exist.
+func samePath(one, other string) bool {
+	a, err1 := filepath.Abs(one)
+	b, err2 := filepath.Abs(other)
+	return err1 == nil && err2 == nil && a == b
 }
 
 // wanted is the level asked for.

@@ -20,11 +20,12 @@ import (
 )
 
 func (a *app) verify() *cobra.Command {
-	var ca, content, recordings string
+	var ca []string
+	var content, recordings string
 	c := &cobra.Command{
 		Use: "verify FILE...", Short: "Check the signatures of PDF, .p7m and .p7s files; exit code 0 when all are valid", GroupID: "sign", Args: args(cobra.MinimumNArgs(1)),
 		Long: `Check every signature of PDF files and of signed messages (.p7m, .p7s): is the document unchanged since, does
-the certificate lead to a trusted authority, what level is reached. Trusted are the certificates in the file of
+the certificate lead to a trusted authority, what level is reached. Trusted are the certificates in the files of
 --ca; without it the authority that the bus at --url serves at /pki/ca.pem, which also certifies its time-stamps.
 A .p7s is checked against the file of --content, or else the file that has its name without .p7s.
 
@@ -49,16 +50,16 @@ FILE.signature-1.p7m, which "openssl cms -decrypt" opens with that key.`,
 			return bad
 		},
 	}
-	c.Flags().StringVar(&ca, "ca", "", "PEM file of trusted certificates")
+	c.Flags().StringArrayVar(&ca, "ca", nil, "PEM file of trusted certificates; may be repeated")
 	c.Flags().StringVar(&content, "content", "", "the signed file of a detached signature")
 	c.Flags().StringVar(&recordings, "extract-graphometric", "", "folder for the sealed graphometric recordings of the signatures")
 	return c
 }
 
 // roots returns the certificates to trust.
-func (a *app) roots(ctx context.Context, file string) (*x509.CertPool, error) {
+func (a *app) roots(ctx context.Context, files []string) (*x509.CertPool, error) {
 	roots := x509.NewCertPool()
-	if file != "" {
+	for _, file := range files {
 		data, err := os.ReadFile(file) //nolint:gosec // the user's own file
 		if err != nil {
 			return nil, err
@@ -66,6 +67,8 @@ func (a *app) roots(ctx context.Context, file string) (*x509.CertPool, error) {
 		if !roots.AppendCertsFromPEM(data) {
 			return nil, fmt.Errorf("%s holds no certificate", file)
 		}
+	}
+	if len(files) > 0 {
 		return roots, nil
 	}
 	data, err := a.fetch(ctx, "/pki/ca.pem")
