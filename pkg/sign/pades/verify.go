@@ -129,6 +129,7 @@ type verifier struct {
 	signatures []pdf.Signature
 	reports    []Report
 	chains     []signerChains
+	later      context.Context         //nolint:containedctx // ends when comparing revisions takes too long
 	changes    map[[2]int64]pdf.Change // between two ends of revisions
 	revisions  map[[2]int64][]int64    // the ends of the updates between
 }
@@ -187,6 +188,9 @@ func (v *verifier) run() error {
 	if err := v.longTerm(archive); err != nil {
 		return err
 	}
+	var cancel context.CancelFunc
+	v.later, cancel = context.WithTimeout(v.ctx, laterTime)
+	defer cancel()
 	return v.markLaterChanges()
 }
 
@@ -388,9 +392,14 @@ func (v *verifier) longTerm(archive int) error {
 	return v.ctx.Err()
 }
 
+// laterTime bounds the comparison of all revisions of a file; those of honest ones take
+// milliseconds each.
+const laterTime = time.Minute
+
 // The sentences for what came after a signature.
 const (
 	changedAfterLast = "The file was changed after the last signature; later changes are not signed."
+	tooManyUpdates   = "The file has so many updates that it could not be found out what they changed."
 	changedAfterThis = "The document was changed after this signature, before another one, in a way that this one does not allow."
 )
 
@@ -423,6 +432,9 @@ func (v *verifier) markLaterChanges() error {
 			continue
 		}
 		r.LaterChanges = true
+		if v.later.Err() != nil {
+			problem = tooManyUpdates
+		}
 		if r.Problem == "" {
 			r.Problem = problem
 		}
@@ -474,7 +486,7 @@ func (v *verifier) update(from, to int64, signed bool) (bool, error) {
 	ends, ok := v.revisions[key]
 	if !ok {
 		var err error
-		if ends, err = pdf.Revisions(v.ctx, v.in, from, to, v.limits); err != nil {
+		if ends, err = pdf.Revisions(v.later, v.in, from, to, v.limits); err != nil {
 			return true, v.ctx.Err()
 		}
 		v.revisions[key] = ends
@@ -500,7 +512,7 @@ func (v *verifier) compare(from, to int64) (pdf.Change, error) {
 	known, ok := v.changes[key]
 	if !ok {
 		var err error
-		if known, err = pdf.Compare(v.ctx, v.in, from, to, v.limits); err != nil {
+		if known, err = pdf.Compare(v.later, v.in, from, to, v.limits); err != nil {
 			known.Other = true
 		}
 		v.changes[key] = known

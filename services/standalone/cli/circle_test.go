@@ -203,3 +203,26 @@ func TestAuthoritiesThatFail(t *testing.T) {
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.errs, "TSA_REPLY")
 }
+
+// Somebody writes to the file while it is signed.
+func TestInputThatChanges(t *testing.T) {
+	t.Parallel()
+	c := newCircle(t)
+	d := c.newDesk(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d.write(t, "in.pdf", append(pdftest.Sample(1, "A contract"), " "...))
+		c.tsa.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	before := d.left(t)
+	got := d.run(t, "sign", "@in.pdf", "-o", "@out.pdf", "--key", "@bruno.pem", "--level", "B-T", "--tsa", server.URL, "--trust", "@ca.pem")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.errs, "INPUT_CHANGED")
+	require.Equal(t, before, d.left(t))
+	got = d.run(t, "sign", "@nothing.pdf", "-o", "@out.pdf", "--key", "@bruno.pem")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.errs, "FILE_ACCESS")
+	got = d.run(t, "sign", "@in.pdf", "-o", "@none/out.pdf", "--key", "@bruno.pem")
+	require.Contains(t, got.errs, "FILE_ACCESS")
+	require.NotContains(t, got.errs, ".signbus-")
+}

@@ -14,12 +14,29 @@ type output struct {
 	*os.File
 	path    string
 	replace bool
+	in      input
+}
+
+// input is a file that is signed, and what it was when it was opened.
+type input struct {
+	file *os.File
+	info os.FileInfo
+}
+
+// unchanged refuses a file that somebody has written to since: what was digested would not be
+// what is copied.
+func (i input) unchanged() error {
+	now, err := i.file.Stat()
+	if err == nil && (now.Size() != i.info.Size() || !now.ModTime().Equal(i.info.ModTime())) {
+		err = refuse("INPUT_CHANGED", errors.New("the file was changed while it was read; sign it again"))
+	}
+	return err
 }
 
 // create begins a file beside path. It refuses to replace what is there, unless asked to, and
 // never replaces the input.
-func create(path string, replace bool, input os.FileInfo) (*output, error) {
-	if err := free(path, replace, input); err != nil {
+func create(path string, replace bool, in input) (*output, error) {
+	if err := free(path, replace, in.info); err != nil {
 		return nil, err
 	}
 	if target, err := filepath.EvalSymlinks(path); err == nil {
@@ -29,7 +46,7 @@ func create(path string, replace bool, input os.FileInfo) (*output, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &output{File: file, path: path, replace: replace}, nil
+	return &output{File: file, path: path, replace: replace, in: in}, nil
 }
 
 // temporary makes a file that may be read by whom the user's files may be read: the mask of the
@@ -72,7 +89,7 @@ func exists(path string) error {
 
 // commit gives the file its name, once it is on disk.
 func (o *output) commit() error {
-	if err := errors.Join(o.Sync(), o.Close()); err != nil {
+	if err := errors.Join(o.in.unchanged(), o.Sync(), o.Close()); err != nil {
 		return err
 	}
 	if err := o.place(); err != nil {

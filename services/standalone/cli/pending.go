@@ -82,7 +82,7 @@ func (s *signing) certificates() ([]*x509.Certificate, error) {
 func (s *signing) keep(format string, pending interface {
 	ToSign() ([]byte, crypto.SignerOpts)
 }, state []byte, leaf *x509.Certificate) error {
-	out, err := create(s.prepare, s.force, s.info)
+	out, err := create(s.prepare, s.force, input{s.in, s.info})
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (s *signing) finishFile(ctx context.Context, message *cades.Message, k kept
 
 // writeMessage writes a signed message.
 func (s *signing) writeMessage(ctx context.Context, message *cades.Message) error {
-	out, err := create(s.out, s.force, s.info)
+	out, err := create(s.out, s.force, input{s.in, s.info})
 	if err != nil {
 		return err
 	}

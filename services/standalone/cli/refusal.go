@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"io/fs"
 	"strings"
 
 	"signbus.dev/pkg/pdf"
@@ -75,6 +76,8 @@ var refusals = []struct {
 	{pdf.ErrNotPermitted, "NOT_PERMITTED", ""},
 	{pdf.ErrRequest, "REQUEST", ""},
 	{cms.ErrUnsupported, "NOT_SUPPORTED", "sign with another key"},
+	{fs.ErrNotExist, "FILE_ACCESS", ""},
+	{fs.ErrPermission, "FILE_ACCESS", ""},
 }
 
 // explain gives an error of signing its code and says what to change.

@@ -114,7 +114,7 @@ func (s *signing) writePDF(ctx context.Context, sign func(src digest.Source) (*p
 		return err
 	}
 	reading.end()
-	return s.app.extend(ctx, addition, digest.Source{ReaderAt: s.in, Size: s.size}, s.out, s.force, s.info)
+	return s.app.extend(ctx, addition, input{s.in, s.info}, s.out, s.force)
 }
 
 // params reads the flags that need nothing else.
@@ -210,7 +210,7 @@ func (s *signing) drawPreview(ctx context.Context, p *pades.Params) (*output, er
 	if err != nil {
 		return nil, err
 	}
-	out, err := create(s.preview, s.force, s.info)
+	out, err := create(s.preview, s.force, input{s.in, s.info})
 	if err != nil {
 		return nil, err
 	}

@@ -83,17 +83,17 @@ func (a *app) stampFile(ctx context.Context, path string, f *timestampFlags) err
 		return err
 	}
 	reading.end()
-	return a.extend(ctx, addition, digest.Source{ReaderAt: in, Size: info.Size()}, f.out, f.force, info)
+	return a.extend(ctx, addition, input{in, info}, f.out, f.force)
 }
 
 // extend writes a file with what was added to it, and tells so.
-func (a *app) extend(ctx context.Context, addition *pades.Addition, in digest.Source, path string, force bool, info os.FileInfo) error {
-	out, err := create(path, force, info)
+func (a *app) extend(ctx context.Context, addition *pades.Addition, in input, path string, force bool) error {
+	out, err := create(path, force, in)
 	if err != nil {
 		return err
 	}
 	defer out.discard()
-	if err := addition.WriteTo(ctx, out.File, in); err != nil {
+	if err := addition.WriteTo(ctx, out.File, digest.Source{ReaderAt: in.file, Size: in.info.Size()}); err != nil {
 		return err
 	}
 	if err := out.commit(); err != nil {

@@ -165,7 +165,14 @@ func (a *app) verifyFile(ctx context.Context, path, content, recordings string, 
 		if !c.valid {
 			mark = "NOT VALID"
 		}
-		fmt.Fprintf(&b, "  %-9s  %s  %s", mark, c.time.Local().Format(time.DateTime), c.subject)
+		when, who := "time unknown       ", "signer unknown"
+		if !c.time.IsZero() {
+			when = c.time.Local().Format(time.DateTime)
+		}
+		if c.subject != "" {
+			who = c.subject
+		}
+		fmt.Fprintf(&b, "  %-9s  %s  %s", mark, when, who)
 		if c.level != "" {
 			fmt.Fprintf(&b, "  %s", c.level)
 		}
