@@ -63,6 +63,8 @@ func (s *signing) usageOfPending() error {
 		return errors.New("--prepare writes the pending signature only; give -o with --resume")
 	case s.resume != "" && s.out == "":
 		return errors.New("name the file to write with -o")
+	case s.resume != "" && (s.shown() || s.field != "" || s.rect != "" || s.reason != "" || s.name != "" || s.location != "" || s.contact != "" || s.certify != "" || s.lock != "" || len(s.addField) > 0 || s.pss || s.detached):
+		return errors.New("what is signed and how was settled with --prepare; leave those flags out with --resume")
 	case s.resume != "" && s.signature == "":
 		return errors.New("name the file with the signature value by --signature")
 	}

@@ -274,3 +274,26 @@ func TestVerifyTrustsSeveralFiles(t *testing.T) {
 	require.Zero(t, d.run(t, "verify", "@out.pdf", "--ca", "@ca.pem", "--ca", "@other.pem").code)
 	require.Zero(t, d.run(t, "verify", "@out.pdf", "--ca", "@other.pem", "--ca", "@ca.pem").code)
 }
+
+// A flag that would have no effect is refused.
+func TestFlagsWithoutEffect(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.write(t, "in.pdf", pdftest.Sample(1, "A contract"))
+	d.write(t, "order.xml", []byte(data))
+	d.must(t, "sign", "@order.xml", "-o", "@order.xml.p7m", "--key", "@anna.pem")
+	before := d.left(t)
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"@in.pdf", "-o", "@out.pdf", "--key", "@anna.pem", "--text", "Hello"}, "--rect"},
+		{[]string{"@in.pdf", "-o", "@out.pdf", "--resume", "@x", "--signature", "@y", "--reason", "Other"}, "--prepare"},
+		{[]string{"@order.xml.p7m", "-o", "@out.p7s", "--key", "@anna.pem", "--detached"}, "--detached"},
+	} {
+		got := d.run(t, append([]string{"sign"}, c.args...)...)
+		require.Equal(t, 2, got.code, got.errs)
+		require.Contains(t, got.errs, c.says)
+	}
+	require.Equal(t, before, d.left(t))
+}

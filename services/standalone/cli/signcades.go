@@ -100,6 +100,8 @@ func (s *signing) usageOfFile() error {
 		return errors.New("name the file to write with -o")
 	case s.at == "B-LTA":
 		return errors.New("CAdES is made up to level B-LT; ask for that")
+	case looksLikeMessage(s.path) && s.detached:
+		return fmt.Errorf("%s has its content inside or beside it already; leave --detached out", s.path)
 	case looksLikeMessage(s.path), s.prepare != "":
 	case s.detached && extension == ".p7m":
 		return errors.New("a detached signature ends in .p7s; name OUT so, or leave --detached out")

@@ -129,6 +129,8 @@ func (s *signing) usage() error {
 		return errors.New("name the file to write with -o")
 	case s.out != "" && s.preview != "" && samePath(s.out, s.preview):
 		return errors.New("-o and --preview name the same file; name two")
+	case s.shown() && s.field == "" && s.rect == "" && s.preview == "":
+		return errors.New("what the signature shows needs a place; give --rect or --field")
 	case s.field != "" && s.rect != "":
 		return errors.New("--field signs in a field that has its place, --rect makes a new one; give one of them")
 	case s.format != "" && s.format != "pades" && s.format != "cades":
@@ -137,6 +139,11 @@ func (s *signing) usage() error {
 		return fmt.Errorf("level %s needs a time-stamp authority; name one with --tsa", s.at)
 	}
 	return nil
+}
+
+// shown tells whether the flags say what the signature shows.
+func (f *signFlags) shown() bool {
+	return len(f.text) > 0 || f.image != "" || f.qr != "" || f.autograph != "" || f.date
 }
 
 // samePath tells whether two paths name the same file, which need not exist.
