@@ -36,6 +36,9 @@ func begin(ctx context.Context, r io.ReaderAt, fileSize int64, limits Limits, wh
 	if err != nil {
 		return nil, err
 	}
+	if err := f.clean(); err != nil {
+		return nil, err
+	}
 	fm, err := f.form()
 	if err != nil {
 		return nil, err

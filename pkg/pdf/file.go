@@ -34,6 +34,7 @@ type file struct {
 
 	version   string
 	base      int64 // offset of the header: offsets in the file count from there
+	junk      int64 // bytes before the header, also where offsets count them
 	startXRef int64 // as written in the file, without base
 	sections  []table
 	xrefs     table
@@ -225,7 +226,7 @@ func (f *file) readHeader() error {
 	if i < 0 {
 		return fmt.Errorf("%w: it does not begin with %%PDF-; send a PDF file", ErrNotPDF)
 	}
-	f.base = int64(i)
+	f.base, f.junk = int64(i), int64(i)
 	version := head[i+len(mark):]
 	n := 0
 	for n < len(version) && n < 4 && (version[n] == '.' || version[n] >= '0' && version[n] <= '9') {
@@ -499,6 +500,15 @@ func (f *file) catalog() (object, error) {
 		return object{}, broken("the catalog is not an object of its own")
 	}
 	return obj, nil
+}
+
+// clean refuses what stands before the header: readers differ in whether the offsets of a
+// signature count it (ISO 32000-2, 7.5.2), so that it would hold in some of them only.
+func (f *file) clean() error {
+	if f.junk > 0 {
+		return broken("%d bytes stand before its header", f.junk)
+	}
+	return nil
 }
 
 // maxNumber is the highest object number in use.

@@ -112,6 +112,9 @@ func inspect(ctx context.Context, r io.ReaderAt, size int64, limits Limits) (*In
 	if err != nil {
 		return nil, err
 	}
+	if err := f.clean(); err != nil {
+		return nil, err
+	}
 	pages, err := f.countedPages()
 	if err != nil {
 		return nil, err

@@ -241,12 +241,17 @@ func TestInspectTurnsPanicsIntoErrors(t *testing.T) {
 	require.ErrorIs(t, err, pdf.ErrBroken)
 }
 
-func TestInspectAcceptsJunkBeforeTheHeader(t *testing.T) {
+func TestJunkBeforeTheHeaderIsRefused(t *testing.T) {
 	t.Parallel()
 	data := append([]byte("HTTP/1.1 200 OK\r\n\r\n"), pdftest.Sample(2, "Text")...)
-	info, err := inspect(t, data)
-	require.NoError(t, err)
-	require.Len(t, info.Pages, 2)
+	_, err := inspect(t, data)
+	require.ErrorIs(t, err, pdf.ErrBroken)
+	require.ErrorContains(t, err, "19 bytes stand before its header")
+	_, err = pdf.Prepare(t.Context(), bytes.NewReader(data), int64(len(data)), pdf.Limits{}, pdf.Request{Reserve: 100})
+	require.ErrorIs(t, err, pdf.ErrBroken)
+	signatures, err := pdf.Signatures(t.Context(), bytes.NewReader(data), int64(len(data)), pdf.Limits{})
+	require.NoError(t, err, "others may have signed such a file")
+	require.Empty(t, signatures)
 }
 
 func FuzzInspect(f *testing.F) {

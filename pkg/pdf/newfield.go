@@ -23,6 +23,9 @@ func (e *edit) place(fields []NewField, signed string) error {
 		if err := e.rules.sign(n.Name, false, false); err != nil {
 			return err
 		}
+		if e.rules.level == 2 { // ISO 32000-2, table 257: filling in and signing
+			return fmt.Errorf("%w: %s against new blank fields; add them before or with it", ErrNotPermitted, e.rules.by)
+		}
 		if err := e.rules.permitted(true, false); err != nil {
 			return err
 		}

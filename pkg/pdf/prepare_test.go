@@ -34,19 +34,6 @@ func TestFillKeepsToTheReservedSpace(t *testing.T) {
 	require.Equal(t, whole[update.ByteRange[2]:], update.After())
 }
 
-func TestPrepareKeepsJunkBeforeTheHeader(t *testing.T) {
-	t.Parallel()
-	data := append([]byte("HTTP/1.1 200 OK\r\n\r\n"), pdftest.Sample(2, "Text")...)
-	for n := 1; n <= 2; n++ {
-		update, err := pdf.Prepare(t.Context(), bytes.NewReader(data), int64(len(data)), pdf.Limits{}, pdf.Request{Reserve: 100})
-		require.NoError(t, err)
-		data = append(data, update.Tail...)
-		info, err := inspect(t, data)
-		require.NoError(t, err)
-		require.Len(t, info.Fields, n)
-	}
-}
-
 // FuzzPrepare checks that what both readers accept still is accepted with an update,
 // and that the update holds what it should.
 func FuzzPrepare(f *testing.F) {

@@ -275,6 +275,18 @@ func TestVerifyTrustsSeveralFiles(t *testing.T) {
 	require.Zero(t, d.run(t, "verify", "@out.pdf", "--ca", "@other.pem", "--ca", "@ca.pem").code)
 }
 
+// Who certifies a form and allows to fill it in has said which fields it has.
+func TestCertifiedFormGetsNoBlankFields(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.write(t, "in.pdf", pdftest.Sample(1, "A contract"))
+	d.must(t, "sign", "@in.pdf", "-o", "@form.pdf", "--key", "@anna.pem", "--certify", "forms", "--add-field", "Seller=1,60,60,200,110")
+	got := d.run(t, "sign", "@form.pdf", "-o", "@out.pdf", "--key", "@anna.pem", "--field", "Seller", "--add-field", "X=1,60,160,200,210")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.errs, "NOT_PERMITTED")
+	d.must(t, "sign", "@form.pdf", "-o", "@out.pdf", "--key", "@anna.pem", "--field", "Seller")
+}
+
 // A flag that would have no effect is refused.
 func TestFlagsWithoutEffect(t *testing.T) {
 	t.Parallel()
