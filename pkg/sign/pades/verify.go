@@ -129,7 +129,7 @@ type verifier struct {
 	signatures []pdf.Signature
 	reports    []Report
 	chains     []signerChains
-	later      context.Context         //nolint:containedctx // ends when comparing revisions takes too long
+	later      context.Context         // ends when comparing revisions takes too long
 	changes    map[[2]int64]pdf.Change // between two ends of revisions
 	revisions  map[[2]int64][]int64    // the ends of the updates between
 }
