@@ -8,6 +8,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"strings"
 	"io"
 
 	"github.com/ThalesGroup/crypto11"
@@ -107,6 +108,9 @@ func (s tokenSigner) Sign(random io.Reader, digest []byte, options crypto.Signer
 func interpretToken(err error) error {
 	var code pkcs11.Error
 	if !errors.As(err, &code) {
+		if strings.Contains(err.Error(), "unsupported key type") { // crypto11 has no error for it
+			return fmt.Errorf("the token has a key of a kind that is not supported; name another by object=LABEL or id=%%NN: %w", ErrUnsupported)
+		}
 		return fmt.Errorf("%w: %w", ErrToken, err)
 	}
 	switch code {

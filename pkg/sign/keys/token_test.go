@@ -110,6 +110,9 @@ func TestTokenSigns(t *testing.T) {
 	other := with(pin)
 	other.Certificates = []*x509.Certificate{issue(p256().Public()).leaf}
 	requireRefused(t, keys.ErrMismatch, uri("bare"), other)
+	tool(t, "--keypairgen", "--key-type", "EC:edwards25519", "--id", "04", "--label", "modern")
+	requireRefused(t, keys.ErrUnsupported, uri("modern"), with(pin))
+	requireRefused(t, keys.ErrUnsupported, "pkcs11:token=Test%20card?module-path="+module, with(pin))
 }
 
 // TestTokenUnplugged takes the token away between opening and signing.

@@ -271,6 +271,7 @@ func TestVerifyTrustsSeveralFiles(t *testing.T) {
 	d.must(t, "sign", "@in.pdf", "-o", "@out.pdf", "--key", "@anna.pem")
 	d.write(t, "other.pem", signtest.CertificatePEM(signtest.NewAuthority().Certificate))
 	require.Equal(t, 1, d.run(t, "verify", "@out.pdf", "--ca", "@other.pem").code)
+	require.Contains(t, d.run(t, "verify", "@in.pdf", "--ca", "@ca.pem", "--json").out, `"signatures":[]`)
 	require.Zero(t, d.run(t, "verify", "@out.pdf", "--ca", "@ca.pem", "--ca", "@other.pem").code)
 	require.Zero(t, d.run(t, "verify", "@out.pdf", "--ca", "@other.pem", "--ca", "@ca.pem").code)
 }

@@ -214,6 +214,9 @@ func extract(dir, name string, found []checked) error {
 
 func verifyPDF(ctx context.Context, in *os.File, size int64, roots *x509.CertPool) (any, []checked, error) {
 	reports, err := pades.Verify(ctx, in, size, roots, time.Now())
+	if reports == nil {
+		reports = []pades.Report{} // in JSON it is a list
+	}
 	found := make([]checked, len(reports))
 	for i, r := range reports {
 		found[i] = checked{valid: r.Valid(), time: r.Time, subject: r.Subject, problem: r.Problem, stamp: r.DocTimestamp}
