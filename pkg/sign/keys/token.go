@@ -8,8 +8,8 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
-	"strings"
 	"io"
+	"strings"
 
 	"github.com/ThalesGroup/crypto11"
 	"github.com/miekg/pkcs11"
