@@ -63,7 +63,9 @@ func (a *account) update() (bool, error) {
 			if obj, err = a.object(); err != nil {
 				return false, a.file.ctx.Err()
 			}
-			a.objects++
+			if a.objects++; a.objects > a.file.limits.Objects {
+				return false, nil
+			}
 			found[start] = obj
 			if obj.stream < 0 || obj.dict.get("Type").name() != "XRef" {
 				continue
@@ -304,15 +306,15 @@ func (a *account) unambiguous(from int64) (bool, error) {
 			return false, err
 		}
 		// What began in the last part is counted in this one when it ends here.
-		objects += countWords(buf, int(back), "obj", true)
-		marks += countWords(buf, int(back), "startxref", false)
-		trailers += countWords(buf, int(back), "trailer", false)
+		objects += countWords(buf, int(back), "obj", numbered)
+		marks += countWords(buf, int(back), "startxref", anywhere)
+		trailers += countWords(buf, int(back), "trailer", anywhere)
 	}
 	return objects == a.objects && marks == len(a.ends) && trailers == a.tables, nil
 }
 
-// countWords counts a word that ends behind the offset; a number has to stand before it where numbered says so.
-func countWords(buf []byte, behind int, word string, numbered bool) int {
+// countWords counts a word that ends behind an offset and stands in the right place.
+func countWords(buf []byte, behind int, word string, placed func(before []byte) bool) int {
 	n := 0
 	for at := 0; ; {
 		i := bytes.Index(buf[at:], []byte(word))
@@ -320,12 +322,26 @@ func countWords(buf []byte, behind int, word string, numbered bool) int {
 			return n
 		}
 		begin := at + i
-		if at = begin + len(word); at <= behind {
-			continue
-		}
-		left := bytes.TrimRight(buf[:begin], whiteSpace)
-		if !numbered || len(left) == 0 || left[len(left)-1] >= '0' && left[len(left)-1] <= '9' {
+		if at = begin + len(word); at > behind && placed(buf[:begin]) {
 			n++
 		}
 	}
+}
+
+func anywhere([]byte) bool { return true }
+
+// numbered tells whether two numbers stand before a word. In compressed data that is rare
+// beyond measure; the word alone, or with one number, is not. Where what is before is not all
+// in view, which takes an odd amount of white space or digits, they count as there.
+func numbered(before []byte) bool {
+	generation := bytes.TrimRight(before, whiteSpace)
+	gap := bytes.TrimRight(generation, "0123456789")
+	number := bytes.TrimRight(gap, whiteSpace)
+	switch {
+	case len(generation) == 0 || len(gap) == 0:
+		return true
+	case len(gap) == len(generation) || len(number) == len(gap):
+		return false
+	}
+	return len(number) == 0 || number[len(number)-1] >= '0' && number[len(number)-1] <= '9'
 }

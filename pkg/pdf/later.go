@@ -430,7 +430,7 @@ func (c *comparison) form(old, now value) (bool, error) {
 // fillable tells whether the revision has fields other than those for signatures.
 func (c *comparison) fillable() bool {
 	for _, n := range c.fields {
-		if n.kind != "Sig" {
+		if n.kind != "Sig" && n.kind != "" { // groups have none
 			return true
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -330,6 +331,8 @@ func TestCompareAccountsForEveryByte(t *testing.T) {
 		"an object in a stream":        with(9, fmt.Sprintf("<</Length %d>>stream\n%s\nendstream", len(hidden), hidden)),
 		"a trailer in a stream":        with(9, "<</Length 19>>stream\ntrailer<</Root 9 0 R>>\nendstream"),
 		"an object in a string":        with(9, "(4 0 obj)"),
+		"an object without a gap":      with(9, "(4 0obj)"),
+		"an object with a wide gap":    with(9, "(4 0"+strings.Repeat(" ", 100_000)+"obj)"),
 		"a hybrid file":                behind("/Size 50", fmt.Sprintf("/Size 50/XRefStm %d", at)),
 		"an older section":             behind(fmt.Sprintf("/Prev %d", at), fmt.Sprintf("/Prev %d/Prev %d", at, at)),
 	} {
@@ -339,6 +342,6 @@ func TestCompareAccountsForEveryByte(t *testing.T) {
 			require.True(t, err != nil || change.Other)
 		})
 	}
-	require.Equal(t, pdf.Change{}, compare(t, with(9, "(an object)"), len(base)), "objects that nobody names")
+	require.Equal(t, pdf.Change{}, compare(t, with(9, "(an object, 1 obj, x0 obj)"), len(base)), "objects that nobody names")
 	require.Equal(t, pdf.Change{}, compare(t, behind("startxref", "%by a program\nstartxref"), len(base)), "a comment")
 }
