@@ -231,6 +231,49 @@ func TestPoolProbesWithOneCaller(t *testing.T) {
 	require.Equal(t, 1, rig.first.count())
 }
 
+// A request from before the pause does not end the probe of another caller when it is given up.
+func TestPoolProbeIsItsCallersOwn(t *testing.T) {
+	t.Parallel()
+	rig := newPoolRig(t, time.Minute)
+	entered, leave := make(chan struct{}, 2), make(chan struct{})
+	let := sync.OnceFunc(func() { close(leave) })
+	t.Cleanup(let)
+	hangs := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		entered <- struct{}{}
+		select {
+		case <-leave:
+		case <-r.Context().Done():
+		}
+		http.Error(w, "", http.StatusBadGateway)
+	}
+	ask := func(ctx context.Context) (done chan error) {
+		done = make(chan error, 1)
+		go func() {
+			_, err := rig.pool.Timestamp(ctx, []byte("request"))
+			done <- err
+		}()
+		<-entered
+		return done
+	}
+	rig.first.set(hangs)
+	early, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	before := ask(early)
+	rig.first.set(status(http.StatusBadGateway))
+	require.NoError(t, rig.stamp(t))
+	rig.clock.move(time.Second)
+	rig.first.set(hangs)
+	probe := ask(t.Context())
+	cancel()
+	require.ErrorIs(t, <-before, context.Canceled)
+	rig.first.count()
+	require.NoError(t, rig.stamp(t))
+	require.Zero(t, rig.first.count(), "the probe is still under way")
+	let()
+	require.NoError(t, <-probe)
+}
+
 func TestPoolWithoutAnyAuthority(t *testing.T) {
 	t.Parallel()
 	rig := newPoolRig(t, time.Minute)
