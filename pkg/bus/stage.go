@@ -341,7 +341,7 @@ func (s *Stage) prepare(items []*item) {
 	group.SetLimit(prepareAtOnce)
 	for _, it := range items {
 		group.Go(func() error {
-			it.err = s.guard(func() (err error) {
+			it.err = Guard(s.Log, func() (err error) {
 				it.prepared, err = s.Prepare(it.ctx, it.in)
 				return err
 			})
@@ -392,7 +392,7 @@ func (s *Stage) once(tx *store.Tx, it *item, fn func() error) error {
 		if err != nil || n == 0 {
 			return err
 		}
-		return s.guard(fn)
+		return Guard(s.Log, fn)
 	})
 }
 
@@ -444,11 +444,12 @@ func oneLine(err error) string {
 	return string(text[:min(len(text), 1000)])
 }
 
-// guard turns a panic of a handler into an error of that one message.
-func (s *Stage) guard(fn func() error) (err error) {
+// Guard turns a panic of a handler into an error, of that one message or command. Who starts
+// goroutines in a handler guards each: a [Stage] sees to its own only.
+func Guard(log *slog.Logger, fn func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			s.Log.Error("handler panicked", "panic", r, "stack", string(debug.Stack()))
+			log.Error("handler panicked", "panic", r, "stack", string(debug.Stack()))
 			err = errors.New("handler panicked")
 		}
 	}()

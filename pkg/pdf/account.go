@@ -153,9 +153,13 @@ func (a *account) table() (table, *dict, error) {
 			if err != nil {
 				return nil, nil, err
 			}
-			x, ok := strictEntry(from+i, row)
-			if !ok {
+			off, gen, kind, ok := standardEntry(row)
+			if !ok || gen > 65535 {
 				return nil, nil, wrong
+			}
+			x := xref{num: uint32(from + i)}
+			if kind == 'n' {
+				x.kind, x.at, x.gen = xrefInUse, off, uint16(gen)
 			}
 			section = append(section, x)
 			a.at += 20
@@ -165,20 +169,6 @@ func (a *account) table() (table, *dict, error) {
 	trailer, err := f.trailerAt(a.at)
 	a.at += int64(f.scan.pos)
 	return section, trailer, err
-}
-
-func strictEntry(num int64, row []byte) (xref, bool) {
-	if len(row) != 20 || row[10] != ' ' || row[16] != ' ' {
-		return xref{}, false
-	}
-	off, ok1 := digits(row[:10])
-	gen, ok2 := digits(row[11:16])
-	end := string(row[18:])
-	x := xref{num: uint32(num)}
-	if row[17] == 'n' {
-		x.kind, x.at, x.gen = xrefInUse, off, uint16(gen)
-	}
-	return x, ok1 && ok2 && gen <= 65535 && (row[17] == 'n' || row[17] == 'f') && (end == "\r\n" || end == " \n" || end == " \r")
 }
 
 // section compares a section with the objects of its update: each lists the other.

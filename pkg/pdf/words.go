@@ -127,6 +127,18 @@ func (w *words) integer(before gap) (int64, bool) {
 	return digits(word)
 }
 
+// standardEntry reads the 20 bytes that an entry of a cross-reference table has to have (ISO
+// 32000-2, 7.5.4).
+func standardEntry(b []byte) (off, gen int64, kind byte, ok bool) {
+	if len(b) < 20 || b[10] != ' ' || b[16] != ' ' {
+		return 0, 0, 0, false
+	}
+	off, ok1 := digits(b[:10])
+	gen, ok2 := digits(b[11:16])
+	end := string(b[18:20])
+	return off, gen, b[17], ok1 && ok2 && (b[17] == 'n' || b[17] == 'f') && (end == "\r\n" || end == " \n" || end == " \r")
+}
+
 // entry reads an entry of a cross-reference table, which is a line. Nearly all have the 20
 // bytes of the standard.
 func (w *words) entry() (off, gen int64, kind byte, ok bool) {
@@ -137,12 +149,10 @@ func (w *words) entry() (off, gen int64, kind byte, ok bool) {
 	if len(w.rest) < 20 {
 		w.fill()
 	}
-	if b := w.rest; len(b) >= 20 && b[10] == ' ' && b[16] == ' ' && w.after == gapLine {
-		off, ok1 := digits(b[:10])
-		gen, ok2 := digits(b[11:16])
-		if end := string(b[18:20]); ok1 && ok2 && (b[17] == 'n' || b[17] == 'f') && (end == "\r\n" || end == " \n" || end == " \r") {
+	if w.after == gapLine {
+		if off, gen, kind, ok := standardEntry(w.rest); ok {
 			w.pass(20) // and w.after stays: the line has ended
-			return off, gen, b[17], true
+			return off, gen, kind, true
 		}
 	}
 	off, ok1 := w.integer(gapLine)

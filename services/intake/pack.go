@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -161,7 +160,7 @@ func (s *Service) preparePack(ctx context.Context, m *bus.Incoming) (any, error)
 	group.SetLimit(prepareAtOnce)
 	for _, c := range list {
 		group.Go(func() error {
-			return s.guard(c.m, func() (err error) {
+			return bus.Guard(s.Log.With("message", c.m.ID), func() (err error) {
 				c.prepared, err = s.prepare(bus.Extract(ctx, c.m.Header), c.m)
 				return err
 			})
@@ -184,18 +183,6 @@ func (s *Service) applyPack(ctx context.Context, tx *store.Tx, _ *bus.Incoming, 
 	return nil
 }
 
-// guard turns a panic over one command of a pack into an error of that command: the stage
-// sees to the pack as a whole, and not to the goroutines that prepare it.
-func (s *Service) guard(m *bus.Incoming, do func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			s.Log.Error("command panicked", "message", m.ID, "panic", r, "stack", string(debug.Stack()))
-			err = errors.New("command panicked")
-		}
-	}()
-	return do()
-}
-
 // giveUpPack does for a pack what can be done: commands that can be handled are, the
 // others end with an error.
 func (s *Service) giveUpPack(ctx context.Context, tx *store.Tx, m *bus.Incoming, cause error) error {
@@ -205,7 +192,7 @@ func (s *Service) giveUpPack(ctx context.Context, tx *store.Tx, m *bus.Incoming,
 	}
 	for _, c := range list {
 		ctx := bus.Extract(ctx, c.m.Header)
-		err := s.guard(c.m, func() error {
+		err := bus.Guard(s.Log.With("message", c.m.ID), func() error {
 			return tx.Savepoint(ctx, func() error {
 				prepared, err := s.prepare(ctx, c.m)
 				if err != nil {

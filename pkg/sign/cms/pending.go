@@ -46,7 +46,7 @@ func begin(req Request, contentType asn1.ObjectIdentifier) (*Pending, error) {
 	}
 	usage := CheckUsage
 	if !contentType.Equal(oidData) {
-		usage = checkKeyUsage // a time-stamp authority signs what is no document
+		usage = CheckKeyUsage // a time-stamp authority signs what is no document
 	}
 	if err := usage(leaf); err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func begin(req Request, contentType asn1.ObjectIdentifier) (*Pending, error) {
 // CheckUsage refuses a certificate whose key usage (RFC 5280, 4.2.1.3) is not for signing
 // documents, and one whose extended key usages (4.2.1.12) are all for something else.
 func CheckUsage(leaf *x509.Certificate) error {
-	if err := checkKeyUsage(leaf); err != nil {
+	if err := CheckKeyUsage(leaf); err != nil {
 		return err
 	}
 	// Those for documents have many names: authorities have their own, and some write
@@ -90,7 +90,8 @@ func CheckUsage(leaf *x509.Certificate) error {
 	return fmt.Errorf("extended key usage of the certificate does not allow signing documents: %w", ErrUnsupported)
 }
 
-func checkKeyUsage(leaf *x509.Certificate) error {
+// CheckKeyUsage is the first half of CheckUsage, for those who sign what is no document.
+func CheckKeyUsage(leaf *x509.Certificate) error {
 	const signing = x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment
 	if leaf.KeyUsage != 0 && leaf.KeyUsage&signing == 0 {
 		return fmt.Errorf("key usage of the certificate does not allow signing: %w", ErrUnsupported)

@@ -219,8 +219,8 @@ func delegated(responder, issuer *x509.Certificate, producedAt time.Time) error 
 	if !slices.Contains(responder.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) {
 		return errors.New("OCSP responder: its certificate is not for signing OCSP responses")
 	}
-	if responder.KeyUsage != 0 && responder.KeyUsage&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) == 0 {
-		return errors.New("OCSP responder: its certificate is not for signatures")
+	if err := cms.CheckKeyUsage(responder); err != nil {
+		return fmt.Errorf("OCSP responder: %w", err)
 	}
 	if len(responder.UnhandledCriticalExtensions) > 0 {
 		return errors.New("OCSP responder: its certificate has a critical extension that is not understood")
